@@ -46,9 +46,10 @@ def _reader(name: str) -> Any:
     return avro_schema.parse_plain(avro_schema.text(name))
 
 
-@cache
-def _tuple_fields(cls: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls) if str(f.type).startswith("tuple"))
+_TUPLE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(f.name for f in fields(cls) if str(f.type).startswith("tuple"))
+    for name, cls in CLASSES.items()
+}
 
 
 def schema_id(framed: bytes) -> int:
@@ -123,7 +124,7 @@ class Codec:
             raise UndecodableError(
                 f"Avro body unreadable: {type(error).__name__}: {error}", reason="undecodable"
             ) from error
-        for name in _tuple_fields(cls):
+        for name in _TUPLE_FIELDS[_NAMES[cls]]:
             values[name] = tuple(values[name])
         return cls(**values)
 
