@@ -1,5 +1,7 @@
-"""The run that the current code is part of, as a port: the worker's child process, the testing harness and plain
-Python implement it; `@task` and `emit_event` ask it and know nothing of Kafka.
+"""The run that the current code is part of, as a port.
+
+The worker's child process, the testing harness and plain Python implement it; `@task` and `emit_event` ask it and
+know nothing of Kafka.
 """
 
 from collections.abc import Iterator
@@ -38,7 +40,7 @@ class RunContext(Protocol):
     def task_finished(
         self, *, task: str, task_key: str, attempt: int, state: str, result: str | None, error: str | None
     ) -> None:
-        """Journal an attempt's end: state `succeeded`, `failed`, `timed_out` or `retrying`. Returns once durable."""
+        """Journal an attempt's end (succeeded, failed, timed_out, retrying); returns once durable."""
         ...
 
     def emit(self, event: Event) -> Event:
