@@ -1,7 +1,7 @@
 """The run that the current code is part of, as a port.
 
-The worker's child process, the testing harness and plain Python implement it; `@task` and `emit_event` ask it and
-know nothing of Kafka.
+The worker's child process, the testing harness and plain Python implement it; `@task` and `emit_event` ask it
+and know nothing of Kafka.
 """
 
 from collections.abc import Iterator
