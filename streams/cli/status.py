@@ -36,9 +36,7 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
             {"data": str(folder), "state": instance.state, "api_url": instance.api_url, "parts": parts}
         )
         return
-    print(
-        f"ensue is {instance.state} at {instance.api_url} (SQL at {instance.clickhouse_url}, data in {folder})"
-    )
+    print(f"ensue is {instance.state} at {instance.api_url} (SQL {instance.clickhouse_url}, data {folder})")
     print_table(parts, ["part", "state", "pid", "restarts", "log"])
 
 

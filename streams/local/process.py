@@ -74,7 +74,7 @@ class PartProcess:
             wait_s = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
             self._failures += 1
             self._next_start_s = now + wait_s
-            return f"{self.name} ended with {describe_exit(process.returncode)}; starting it again in {wait_s:g} s"
+            return f"{self.name} ended with {describe_exit(process.returncode)}; starts again in {wait_s:g} s"
         if now >= self._next_start_s:
             self._next_start_s = 0.0
             self.restarts += 1

@@ -1,9 +1,10 @@
-"""`ensue up`: every part in a process of its own, started together, restarted when it ends, stopped in order."""
+"""`ensue up`: every part in a process of its own, started together, restarted, stopped in order."""
 
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streams.errors import EnsueError
@@ -92,13 +93,4 @@ class Supervisor:
 
     def _write(self, state: str) -> None:
         parts = {name: part.as_status() for name, part in self.parts.items()}
-        fields = {
-            name: getattr(self._instance, name) for name in ("pid", "started", "api_url", "clickhouse_url")
-        }
-        Instance(
-            **fields,
-            registry_url=self._instance.registry_url,
-            bootstrap_servers=self._instance.bootstrap_servers,
-            state=state,
-            parts=parts,
-        ).write(self._data)
+        replace(self._instance, state=state, parts=parts).write(self._data)
