@@ -1,0 +1,1 @@
+"""Everything on this machine: the broker without Docker, ports, folder locks."""
