@@ -12,19 +12,28 @@ LANDING = FOLDER / "landing"
 WAREHOUSE = FOLDER / "warehouse.duckdb"
 
 
-@task
+COLUMNS = {
+    "iata": "VARCHAR",
+    "name": "VARCHAR",
+    "city": "VARCHAR",
+    "state": "VARCHAR",
+    "country": "VARCHAR",
+    "latitude": "DOUBLE",
+    "longitude": "DOUBLE",
+}
+
+
+# A DuckDB file has one writer at a time: when two files arrive together, the second load tries again.
+@task(retries=5, retry_delay_s=0.2)
 def load_file_to_warehouse(file_name: str) -> int:
     """Load a CSV file into a typed table; the same file again replaces its rows."""
+    declared = ", ".join(f"{column} {kind}" for column, kind in COLUMNS.items())
     with duckdb.connect(str(WAREHOUSE)) as warehouse:
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS airports ({declared}, PRIMARY KEY (iata))")
         warehouse.execute(
-            "CREATE TABLE IF NOT EXISTS airports (iata VARCHAR PRIMARY KEY, name VARCHAR, city VARCHAR, state VARCHAR, "
-            "country VARCHAR, latitude DOUBLE, longitude DOUBLE)"
-        )
-        warehouse.execute(
-            "INSERT OR REPLACE INTO airports SELECT * FROM read_csv(?, header = true, nullstr = 'NA', columns = {"
-            "'iata': 'VARCHAR', 'name': 'VARCHAR', 'city': 'VARCHAR', 'state': 'VARCHAR', 'country': 'VARCHAR', "
-            "'latitude': 'DOUBLE', 'longitude': 'DOUBLE'})",
-            [str(LANDING / file_name)],
+            "INSERT OR REPLACE INTO airports "
+            "SELECT * FROM read_csv($path, header = true, nullstr = 'NA', columns = $columns)",
+            {"path": str(LANDING / file_name), "columns": COLUMNS},
         )
         return int(warehouse.execute("SELECT count(*) FROM airports").fetchall()[0][0])
 
@@ -48,12 +57,12 @@ def process_new_file(file_name: str) -> int:
     return rows
 
 
-@task
+@task(retries=5, retry_delay_s=0.2)
 def count_by_state() -> list[tuple[str, int]]:
     """Count airports by state, the most first."""
     with duckdb.connect(str(WAREHOUSE), read_only=True) as warehouse:
         found = warehouse.execute(
-            "SELECT coalesce(state, '(none)'), count(*) AS airports FROM airports GROUP BY 1 ORDER BY 2 DESC, 1"
+            "SELECT coalesce(state, '(none)'), count(*) FROM airports GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
     return [(str(state), int(count)) for state, count in found]
 

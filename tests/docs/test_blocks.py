@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -78,7 +78,7 @@ def test_command_lines_exist(page: str, line: str) -> None:
 def test_make_targets_exist(page: str, line: str) -> None:
     """Each make target shown is in the Makefile."""
     target = line.split()[1]
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.M), (
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), (
         f"{page}: no target {target}"
     )
 
