@@ -19,7 +19,8 @@ RUN_TIMEOUT_S = 60.0
 QUESTION = (
     "SELECT flow, count() AS runs, countIf(state = 'succeeded') AS succeeded, "
     "round(avg(date_diff('millisecond', requested, started))) AS ms_to_start, "
-    "round(avg(date_diff('millisecond', started, ended))) AS ms_running FROM runs GROUP BY flow ORDER BY min(requested)"
+    "round(avg(date_diff('millisecond', started, ended))) AS ms_running "
+    "FROM runs GROUP BY flow ORDER BY min(requested)"
 )
 
 
@@ -105,9 +106,8 @@ def say_what_next(data: Path, landing: Path) -> None:
     print(
         f"  source .venv/bin/activate\n  cp YOUR.csv {landing}/\n  ensue events{option}\n  ensue runs{option}"
     )
-    print(
-        f'  ensue emit custom.file_processed --resource file.again --payload \'{{"file_name": "again"}}\'{option}'
-    )
+    payload = json.dumps({"file_name": "again"})
+    print(f"  ensue emit custom.file_processed --resource file.again --payload '{payload}'{option}")
     print(f"  ensue status{option}\n  ensue down{option}")
 
 

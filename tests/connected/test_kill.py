@@ -1,0 +1,105 @@
+"""Kill -9 of each process in turn while events flow: every 2xx is one row and one run."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.connected.poster import Poster
+from tests.connected.system import System
+
+FLOWS = """
+from flows import event_trigger, flow
+
+@flow(on=event_trigger(expect="kill.test"), parameters={"number": "{{ event.payload.number }}"})
+def count_it(number):
+    return number
+"""
+PARTS = ("sink", "gateway", "router", "worker", "registry", "store", "broker")
+EVENTS = 5_000
+
+
+def kill_rounds(tmp_path: Path, *, rounds: int, events: int) -> tuple[System, Poster, list[str]]:
+    """Post `events` while killing each part in turn, `rounds` times; return what was seen."""
+    system = System(tmp_path, FLOWS)
+    system.start()
+    poster = Poster(system, total=events, per_s=events / (rounds * len(PARTS) * 5.0))
+    poster.start()
+    seen = []
+    for number in range(rounds):
+        for part in PARTS:
+            time.sleep(3.0)
+            behind = -1
+            for _ in range(200):
+                behind = len(poster.acknowledged) - stored(system)
+                if behind > 0 or poster.done.is_set():
+                    break
+            killed = system.kill(part)
+            seen.append(
+                f"round {number + 1}: killed {part} {killed}, {behind} acknowledged events not yet stored"
+            )
+            print(seen[-1], flush=True)
+            time.sleep(2.0)
+    poster.join(240)
+    return system, poster, seen
+
+
+def stored(system: System) -> int:
+    """Rows of this test in SQL, or a large number when the store cannot tell."""
+    try:
+        return system.count("SELECT count() FROM events WHERE event = 'kill.test'")
+    except Exception:
+        return 1 << 40
+
+
+def check(system: System, poster: Poster) -> None:
+    """The ledger: acknowledged = stored = started, each once."""
+    total = len(poster.acknowledged)
+    assert not poster.refused, poster.refused[:3]
+    system.wait_count("SELECT count() FROM events WHERE event = 'kill.test'", total, 60)
+    system.wait_count("SELECT uniqExact(id) FROM runs WHERE state = 'succeeded'", total, 240)
+    time.sleep(3.0)
+    rows = system.sql("SELECT count() AS n, uniqExact(id) AS ids FROM events WHERE event = 'kill.test'")[0]
+    assert (int(rows["n"]), int(rows["ids"])) == (total, total)
+    runs = system.sql("SELECT count() AS n, uniqExact(id) AS ids FROM runs")[0]
+    assert (int(runs["n"]), int(runs["ids"])) == (total, total)
+    assert system.count("SELECT count() FROM runs WHERE state != 'succeeded'") == 0
+    terminal = "SELECT count() - uniqExact(run_id) FROM run_log WHERE state = 'succeeded'"
+    assert system.count(terminal) == 0
+    firings = system.sql(
+        "SELECT count() AS n, uniqExact(id) AS ids, uniqExact(event_ids[1]) AS events FROM firings"
+    )[0]
+    assert (int(firings["n"]), int(firings["ids"]), int(firings["events"])) == (total, total, total)
+
+
+def behind_of(seen: list[str]) -> list[int]:
+    """How far behind the store was at each kill."""
+    return [int(line.split(", ")[1].split()[0]) for line in seen]
+
+
+@pytest.mark.connected
+@pytest.mark.timeout(600)
+def test_every_acknowledged_event_is_one_row_and_one_run(tmp_path: Path) -> None:
+    """Two rounds of kill -9 of every part lose nothing and double nothing."""
+    system, poster, seen = kill_rounds(tmp_path, rounds=2, events=EVENTS)
+    try:
+        check(system, poster)
+        for number in (1, 2):
+            behind = behind_of([line for line in seen if line.startswith(f"round {number}")])
+            assert any(count > 0 for count in behind), "a round with nothing in flight proves nothing"
+    finally:
+        system.stop()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_fifty_rounds_lose_nothing(tmp_path: Path) -> None:
+    """Fifty rounds of kill -9 of every part lose nothing and double nothing."""
+    rounds = int(os.environ.get("ENSUE_SOAK_ROUNDS", "50"))
+    system, poster, seen = kill_rounds(tmp_path, rounds=rounds, events=rounds * EVENTS // 2)
+    try:
+        check(system, poster)
+        assert sum(count > 0 for count in behind_of(seen)) >= rounds
+    finally:
+        system.stop()
