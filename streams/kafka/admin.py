@@ -1,5 +1,6 @@
 """Topics as declared, and waiting for a broker."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -7,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -54,6 +55,19 @@ class TopicChanges:
     altered: tuple[str, ...]
 
 
+def open_producer_ids(settings: KafkaSettings) -> None:
+    """Make a fresh broker fetch its first block of producer ids.
+
+    It refuses the first idempotent producer after its start while it does, and librdkafka then waits a
+    second before it asks again: better here than before the first event.
+    """
+    # Silent: the refusal is what we are here for.
+    producer = Producer(librdkafka_config(settings, {"log_level": 0}, enable_idempotence=True))
+    with contextlib.suppress(KafkaException):
+        producer.list_topics(timeout=_REQUEST_TIMEOUT_S)
+        producer.poll(_POLL_S)
+
+
 class _Admin:
     """An AdminClient that remembers why it cannot connect, so that errors can say it."""
 
@@ -62,7 +76,7 @@ class _Admin:
         self.last_error = ""
         self.settings = settings
         self.client = AdminClient(
-            librdkafka_config(settings, {"error_cb": self._on_error, "log_level": 0}, client_id="ensue-admin")
+            librdkafka_config(settings, {"error_cb": self._on_error}, client_id="ensue-admin")
         )
 
     def _on_error(self, error: KafkaError) -> None:

@@ -1,5 +1,6 @@
 """Kafka settings as each client wants them: librdkafka's keys, and what Faust (aiokafka) needs."""
 
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from pydantic import SecretStr
 from streams.errors import BadInput
 from streams.settings import KafkaSettings
 
-# Events are at most 1 MiB; labels and framing come on top.
-MESSAGE_BYTES_MAX = 2 << 20
+_log = logging.getLogger("streams.kafka.librdkafka")
+# As the topics allow (schemas.topics); an event is far smaller, a candidate may hold several.
+MESSAGE_BYTES_MAX = 8 << 20
 
 
 def librdkafka_config(
@@ -40,6 +42,8 @@ def librdkafka_config(
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "message.max.bytes": MESSAGE_BYTES_MAX,
+        # Else librdkafka writes to stderr past every log setting of ours.
+        "logger": _log,
     }
     config |= extra or {}
     config |= {name.replace("_", "."): value for name, value in more.items()}

@@ -1,23 +1,13 @@
 """What goes into the log and what comes out of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.kafka.log_record import LogRecord
+
+Record = LogRecord
 Headers = Sequence[tuple[str, bytes]]
 Place = tuple[str, int]  # topic, partition
-
-
-class Record(NamedTuple):
-    """One record as read. A named tuple: routers make hundreds of thousands of them a second."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int  # the log's append time (LogAppendTime), ms since the epoch
-    key: bytes | None
-    value: bytes | None  # None is a tombstone
-    headers: Headers
 
 
 class Outgoing(NamedTuple):
@@ -38,10 +28,9 @@ class Outgoing(NamedTuple):
         return size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Where the broker put an acknowledged record."""
 
     partition: int
     offset: int
-    timestamp_ms: int
+    timestamp_ms: int  # the log's append time

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from streams.errors import Transport
-from streams.kafka.admin import wait_ready
+from streams.kafka.admin import open_producer_ids, wait_ready
 from streams.local.broker_files import ScramUser, log_properties, server_properties
 from streams.local.child import Child, process_birth
 from streams.local.jars import ensure_jars
@@ -259,6 +259,7 @@ class LocalBroker:
         wait_ready(self.settings(), max(1.0, deadline_s - time.monotonic()))
         if not self.running:
             raise Transport(f"its process ended with code {self.exit_code}")
+        open_producer_ids(self.settings())
 
     # --- the end ---
 

@@ -39,9 +39,9 @@ _PROMISES = {
     # A laptop that sleeps for months must find its positions again.
     "offsets.retention.minutes": "525600",
     "transactional.id.expiration.ms": "2073600000",
-    # An event of 1 MiB plus its labels and Avro's framing.
-    "message.max.bytes": "2097152",
-    "replica.fetch.max.bytes": "2097152",
+    # As our topics allow; candidates and states may hold many events.
+    "message.max.bytes": "8388608",
+    "replica.fetch.max.bytes": "8388608",
 }
 _LOG = """\
 status = warn
