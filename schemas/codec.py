@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 
 import fastavro
 
-from schemas import avro_schema, record
+from schemas import avro_schema, bounds, compatibility, record
 from schemas.registry import Registry
 
 R = TypeVar("R")
 MAGIC = 0
 HEADER_BYTES = 5
 ID_AT = 6  # header, then one length byte: 36 as zigzag is 0x48
+RECORD_BYTES_MAX = 8 << 20  # as max.message.bytes of every topic
 _ID_LENGTH_BYTE = 0x48
+_VARINT_BYTES_MAX = 10
 _HEADER = struct.Struct(">bI")
 CLASSES: Mapping[str, type[Any]] = {
     "event": record.EventRecord,
@@ -74,15 +76,29 @@ def peek(framed: bytes) -> tuple[str, str]:
         at = ID_AT + 36
         length = framed[at]
         at += 1
-        if length & 0x80:
-            length = length & 0x7F | framed[at] << 7
-            at += 1
+        if length & 0x81:  # more than one byte (a name of 64 bytes or more), or negative
+            length, at = _long_length(framed, at - 1)
         name = framed[at : at + (length >> 1)]
         if len(name) != length >> 1:
             raise UndecodableError("the record ends inside the event name", reason="truncated")
         return framed[ID_AT : ID_AT + 36].decode("ascii"), name.decode()
-    except (IndexError, UnicodeDecodeError) as error:
-        raise UndecodableError(f"id and event name cannot be read: {error}", reason="truncated") from error
+    except IndexError as error:
+        raise UndecodableError("the record ends before its event name", reason="truncated") from error
+    except UnicodeDecodeError as error:
+        raise UndecodableError(f"id or event name is no text: {error}", reason="undecodable") from error
+
+
+def _long_length(framed: bytes, at: int) -> tuple[int, int]:
+    """Return (zigzag length, place after it) of a variable-length number at `at`."""
+    length = 0
+    for count in range(_VARINT_BYTES_MAX):
+        byte = framed[at + count]
+        length |= (byte & 0x7F) << 7 * count
+        if not byte & 0x80:
+            if length & 1:
+                raise UndecodableError("the event name has a negative length", reason="undecodable")
+            return length, at + count + 1
+    raise UndecodableError("the event name's length never ends", reason="undecodable")
 
 
 def encode_body(item: object) -> bytes:
@@ -114,7 +130,16 @@ class Codec:
         return self._headers[name]
 
     def decode(self, framed: bytes, cls: type[R]) -> R:
-        """Return the record; raises UndecodableError for bytes that are none."""
+        """Return the record; raises UndecodableError for bytes that are none.
+
+        Time and memory are bounded: no more than RECORD_BYTES_MAX are read, and only with schemas whose data
+        cannot unfold (`schemas.bounds`).
+        """
+        if len(framed) > RECORD_BYTES_MAX:
+            raise UndecodableError(
+                f"{len(framed)} bytes are more than the {RECORD_BYTES_MAX} of any record of ours",
+                reason="too_large",
+            )
         writer = self._writer(schema_id(framed))
         body = BytesIO(framed)
         body.seek(HEADER_BYTES)
@@ -124,6 +149,10 @@ class Codec:
             raise UndecodableError(
                 f"Avro body unreadable: {type(error).__name__}: {error}", reason="undecodable"
             ) from error
+        if body.tell() != len(framed):
+            raise UndecodableError(
+                f"{len(framed) - body.tell()} bytes follow the record's end", reason="undecodable"
+            )
         for name in _TUPLE_FIELDS[_NAMES[cls]]:
             values[name] = tuple(values[name])
         return cls(**values)
@@ -131,10 +160,16 @@ class Codec:
     def _writer(self, number: int) -> Any:
         if number not in self._writers:
             try:
-                self._writers[number] = avro_schema.parse_plain(self._registry.schema(number))
+                text = self._registry.schema(number)
+                bounds.check(compatibility.parse(text))
+                self._writers[number] = avro_schema.parse_plain(text)
             except LookupError as error:
                 raise UndecodableError(
                     f"schema id {number} is unknown to the registry", reason="unknown_schema"
+                ) from error
+            except compatibility.InvalidSchemaError as error:
+                raise UndecodableError(
+                    f"schema id {number} is not one to read with: {error}", reason="unknown_schema"
                 ) from error
         return self._writers[number]
 
