@@ -1,0 +1,1 @@
+"""The way in by HTTP: authenticate, parse strictly, write to Kafka, answer after the acknowledgement."""

@@ -1,0 +1,103 @@
+"""The gateway as one ASGI application; whatever it does not know goes to the mounted one (the console)."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from streams.gateway.body import SenderGone
+from streams.gateway.health import Readiness
+from streams.gateway.hooks import PREFIX, PostHook
+from streams.gateway.in_flight import InFlight
+from streams.gateway.metrics import Metrics
+from streams.gateway.origin import OriginCheck
+from streams.gateway.post_events import PostEvents
+from streams.gateway.problem import Problem
+from streams.gateway.request import TEXT, Answer, ASGIApp, Receive, Request, Scope, Send, answer_of, respond
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Gateway:
+    """Checks Host and Origin of every request, finds its handler, answers; a refusal is problem JSON."""
+
+    def __init__(
+        self,
+        *,
+        origin: OriginCheck,
+        events: PostEvents,
+        hooks: PostHook,
+        readiness: Readiness,
+        metrics: Metrics,
+        in_flight: InFlight,
+        fallback: ASGIApp | None = None,
+    ) -> None:
+        self._origin = origin
+        self._hooks = hooks
+        self._readiness = readiness
+        self._metrics = metrics
+        self._in_flight = in_flight
+        self._fallback = fallback or _nothing_here
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/events": ("POST", events),
+            "/health/live": ("GET", self._live),
+            "/health/ready": ("GET", self._ready),
+            "/metrics": ("GET", self._exposition),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope["method"], scope["path"], dict(scope["headers"]), receive)
+        route = request.path if request.path in self._routes else "other"
+        try:
+            self._origin.check(request.headers)
+            handler = self._handler(request)
+            if handler is None:
+                await self._fallback(scope, receive, send)
+                return
+            answer = await handler(request)
+        except Problem as problem:
+            answer = answer_of(problem)
+        except SenderGone:
+            return
+        except Exception:
+            _log.exception("a fault of ours while serving %s %s", request.method, route)
+            answer = answer_of(Problem(500, "internal", "A fault of ours; it is in the log. Send it again."))
+        self._metrics.requests[route, answer.status] += 1
+        await respond(send, answer)
+
+    def _handler(self, request: Request) -> Handler | None:
+        found = self._routes.get(request.path)
+        if found is None:
+            if not request.path.startswith(PREFIX):
+                return None
+            found = ("POST", self._hooks)
+        method, handler = found
+        if request.method != method:
+            allow = ((b"allow", method.encode()),)
+            raise Problem(405, "method", f"Use {method} here.", headers=allow)
+        return handler
+
+    async def _live(self, _: Request) -> Answer:
+        return Answer(200, b'{"status":"live"}')
+
+    async def _ready(self, _: Request) -> Answer:
+        health = await self._readiness.check()
+        body = {
+            "status": "ready" if health.ready else "not ready",
+            "reasons": health.reasons,
+            "canary": health.canary_id,
+            "sink_lag_share": health.sink_lag_share,
+        }
+        retry = () if health.ready else ((b"retry-after", b"1"),)
+        return Answer(200 if health.ready else 503, orjson.dumps(body), headers=retry)
+
+    async def _exposition(self, _: Request) -> Answer:
+        return Answer(200, self._metrics.text(self._in_flight, ready=self._readiness.ready), TEXT)
+
+
+async def _nothing_here(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await respond(send, answer_of(Problem(404, "no-such-path", "There is nothing at this path.")))

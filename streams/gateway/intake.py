@@ -1,0 +1,107 @@
+"""Rows into Kafka, and no answer before the acknowledgement."""
+
+import asyncio
+from collections.abc import Sequence
+
+from schemas.codec import Codec
+from schemas.event import Event
+from schemas.shard import shard
+from schemas.topics import Topics
+from streams.errors import Overload, Poison, Transport
+from streams.gateway.dead_letter import dead_letter
+from streams.gateway.item import ItemRefused, Writer
+from streams.gateway.metrics import Metrics
+from streams.gateway.parse import Batch
+from streams.gateway.ports import EventLog, Row
+from streams.gateway.problem import Problem, unavailable
+
+
+class Intake:
+    """The one place through which everything that comes in is written.
+
+    HTTP handlers and sources that watch by themselves share it; `publish` is the sources' side.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        codec: Codec,
+        topics: Topics,
+        writer: Writer,
+        metrics: Metrics,
+        *,
+        ack_timeout_s: float,
+    ) -> None:
+        self._log = log
+        self._codec = codec
+        self._topics = topics
+        self._writer = writer
+        self._metrics = metrics
+        self._ack_timeout_s = ack_timeout_s
+
+    async def accept(self, batch: Batch) -> None:
+        """Return once all rows are acknowledged; raises Problem 503 with the assigned ids otherwise."""
+        try:
+            failed = await self._append(self._topics.events.name, batch.rows)
+        except Overload as overload:
+            self._metrics.refused_rows += len(batch.rows)
+            raise unavailable(
+                "overload",
+                "Too much is on its way to Kafka; nothing was taken. Send the same again.",
+                ids=batch.ids,
+                retry_after_s=overload.retry_after_s,
+            ) from None
+        except Poison as poison:
+            raise Problem(413, "too-large", f"{poison}.", ids=batch.ids) from None
+        except Transport:
+            self._metrics.unacknowledged_rows += len(batch.rows)
+            raise unavailable(
+                "not-acknowledged",
+                "Kafka did not acknowledge in time, so it is not known what was written. Send the same again "
+                "with these ids or the same Idempotency-Key: nothing is counted twice.",
+                ids=batch.ids,
+            ) from None
+        if failed:
+            self._metrics.unacknowledged_rows += len(failed)
+            raise unavailable(
+                "not-acknowledged",
+                f"Kafka acknowledged {len(batch.rows) - len(failed)} of {len(batch.rows)} events. Send all "
+                "again with these ids or the same Idempotency-Key: nothing is counted twice.",
+                ids=batch.ids,
+            )
+        self._metrics.accepted_rows += len(batch.rows)
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Write events that a source made, in order; raises Overload or Transport: then send all again."""
+        rows: list[Row] = []
+        for event in events:
+            try:
+                rows.append(self._writer.row_of(event))
+            except ItemRefused as refused:
+                text = f"{event.event} of {event.resource_id[:200]} (id {event.id}): {refused.reason}"
+                raw = event.resource_id.encode()
+                await self.bury(raw, source=event.source, reason="too_large", error=text)
+        if not rows:
+            return
+        failed = await self._append(self._topics.events.name, rows)
+        if failed:
+            self._metrics.unacknowledged_rows += len(failed)
+            raise Transport(f"{len(failed)} of {len(rows)} events were not acknowledged; send all again")
+        self._metrics.accepted_rows += len(rows)
+
+    async def bury(self, raw: bytes, *, source: str, reason: str, error: str, headers: str = "{}") -> str:
+        """Keep unusable input whole in the dead letters; return its id once acknowledged."""
+        letter = dead_letter(raw, source=source, reason=reason, error=error, headers=headers)
+        topic = self._topics.dead_letters
+        row = (shard(letter.id, topic.partitions), letter.id.encode(), self._codec.encode(letter))
+        if await self._append(topic.name, [row]):
+            raise Transport(f"the dead letter {letter.id} was not acknowledged; send it again")
+        self._metrics.dead_letters += 1
+        return letter.id
+
+    async def _append(self, topic: str, rows: Sequence[Row]) -> Sequence[int]:
+        try:
+            async with asyncio.timeout(self._ack_timeout_s):
+                return await self._log.append(topic, rows)
+        except TimeoutError:
+            raise Transport(f"no acknowledgement within {self._ack_timeout_s:g} s") from None

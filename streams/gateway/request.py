@@ -1,0 +1,63 @@
+"""An HTTP request as the handlers see it, and the answers they give; plain ASGI, no framework."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from streams.gateway.problem import Problem
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+JSON = b"application/json"
+PROBLEM_JSON = b"application/problem+json"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; header names are lower-case bytes."""
+
+    method: str
+    path: str
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+
+    def text(self, name: bytes) -> str:
+        """Return a header's value, empty when missing."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and headers of a response."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def answer_of(problem: Problem) -> Answer:
+    """Return the answer that a refusal is."""
+    close = ((b"connection", b"close"),) if problem.close else ()
+    return Answer(problem.status, problem.body(), PROBLEM_JSON, (*problem.headers, *close))
+
+
+async def respond(send: Send, answer: Answer) -> None:
+    """Send a whole answer."""
+    body = answer.body
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                (b"content-type", answer.content_type),
+                (b"content-length", b"%d" % len(body)),
+                *answer.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,190 @@
+"""Running the gateway: one socket, one event loop, an orderly end."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from schemas.codec import Codec
+from schemas.topics import topics
+from streams.clock import Clock, SystemClock
+from streams.gateway.app import Gateway
+from streams.gateway.health import Readiness
+from streams.gateway.hooks import PostHook
+from streams.gateway.in_flight import InFlight
+from streams.gateway.intake import Intake
+from streams.gateway.item import Writer
+from streams.gateway.metrics import Metrics
+from streams.gateway.origin import OriginCheck
+from streams.gateway.ports import EventLog, Hooks, SinkLag, StoreProbe
+from streams.gateway.post_events import PostEvents
+from streams.gateway.protocol import KEEP_ALIVE_S, BoundedProtocol
+from streams.gateway.request import ASGIApp
+from streams.settings import Settings
+
+_log = logging.getLogger(__name__)
+STOP_WITHIN_S = 12  # for requests in flight; the acknowledgement's timeout is 10 s
+CONNECTIONS_MAX = 8192
+_BACKLOG = 2048
+_SWEEP_EVERY_S = 1.0
+
+
+class Served:
+    """A gateway that is put together: its application, and the intake that watching sources publish to."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: EventLog,
+        codec: Codec,
+        probe: StoreProbe,
+        lag: SinkLag,
+        hooks: Hooks,
+        extra_routes: Sequence[BaseRoute] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        kafka, limits = settings.kafka, settings.limits
+        names = topics(kafka.topic_prefix, kafka.partitions, kafka.replication)
+        self.metrics = Metrics()
+        self.in_flight = InFlight(bytes_max=limits.in_flight_bytes)
+        writer = Writer(header=codec.header("event"), partitions=names.events.partitions, limits=limits)
+        self.intake = Intake(log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s)
+        self.readiness = Readiness(self.intake, probe, lag, clock, host=socket.gethostname())
+        fallback: ASGIApp | None = Starlette(routes=list(extra_routes)) if extra_routes else None
+        self.app = Gateway(
+            origin=OriginCheck(settings.allowed_hosts, settings.host),
+            events=PostEvents(writer, self.intake, self.in_flight, clock),
+            hooks=PostHook(hooks, self.intake, self.in_flight, limits),
+            readiness=self.readiness,
+            metrics=self.metrics,
+            in_flight=self.in_flight,
+            fallback=fallback,
+        )
+
+
+async def serve(
+    settings: Settings,
+    *,
+    log: EventLog,
+    codec: Codec,
+    probe: StoreProbe,
+    lag: SinkLag,
+    hooks: Hooks,
+    extra_routes: Sequence[BaseRoute] = (),
+    on_listening: Callable[[int, Intake], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`; requests in flight are answered first, within 12 s.
+
+    Args:
+        settings: `host`, `port` (0 chooses a free one), `limits`, `allowed_hosts`, `kafka`.
+        log: Where events go.
+        codec: Knows the id of our event schema.
+        probe: Says when the canary is visible in SQL.
+        lag: How far the sink is behind.
+        hooks: Sources at /hooks/NAME, by name.
+        extra_routes: Starlette routes for what the gateway does not serve itself.
+        on_listening: Called once with the port and the intake that watching sources publish to.
+        stop: Ends it, when the caller handles signals itself.
+
+    """
+    served = Served(
+        settings, log=log, codec=codec, probe=probe, lag=lag, hooks=hooks, extra_routes=extra_routes
+    )
+    sock = bind(settings.host, settings.port)
+    await run_app(
+        served.app,
+        sock,
+        starting=served.readiness.start,
+        on_listening=(lambda port: on_listening(port, served.intake)) if on_listening else None,
+        stop=stop,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 chooses a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+async def run_app(
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    starting: Callable[[], Coroutine[None, None, None]] | None = None,
+    on_listening: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run an ASGI application with the gateway's server settings; the benchmark runs an empty one so."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+        limit_concurrency=CONNECTIONS_MAX,
+        backlog=_BACKLOG,
+    )
+    server = _Server(config)
+    ended = stop or asyncio.Event()
+    beside: list[asyncio.Task[None]] = [asyncio.ensure_future(_sweep(server))]
+    if starting is not None:
+        beside.append(asyncio.create_task(starting()))
+    with _signals(ended) if stop is None else nullcontext():
+        beside.append(asyncio.ensure_future(_end(server, ended)))
+        if on_listening is not None:
+            on_listening(sock.getsockname()[1])
+        try:
+            await server.serve(sockets=[sock])
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn raises them again at its end, which a supervisor takes for a crash."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _signals(ended: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _end(server: uvicorn.Server, ended: asyncio.Event) -> None:
+    await ended.wait()
+    server.should_exit = True
+
+
+async def _sweep(server: uvicorn.Server) -> None:
+    """End connections whose request head does not come; one task for all of them."""
+    while True:
+        await asyncio.sleep(_SWEEP_EVERY_S)
+        now_s = time.monotonic()
+        for connection in tuple(server.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.end_if_slow(now_s)

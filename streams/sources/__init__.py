@@ -1,0 +1,1 @@
+"""Configured ways in: what a bucket or a folder reports, as events."""
