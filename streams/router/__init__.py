@@ -1,0 +1,1 @@
+"""From the events log to candidates: it routes, it never fires."""
