@@ -1,0 +1,1 @@
+SELECT name, type, default_kind, comment FROM system.columns WHERE database = DATABASE AND table = TABLE ORDER BY position

@@ -1,0 +1,1 @@
+INSERT INTO migrations (name, hash) SELECT {name:String}, {hash:String}

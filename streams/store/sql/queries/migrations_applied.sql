@@ -1,0 +1,1 @@
+SELECT name, hash FROM migrations ORDER BY name, applied
