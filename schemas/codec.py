@@ -157,6 +157,14 @@ class Codec:
             values[name] = tuple(values[name])
         return cls(**values)
 
+    def knows(self, framed: bytes) -> bool:
+        """Return whether decoding `framed` asks nobody, so that an event loop may do it."""
+        return len(framed) < HEADER_BYTES or _HEADER.unpack_from(framed)[1] in self._writers
+
+    def learn(self, framed: bytes) -> None:
+        """Ask the registry for the schema of `framed`; blocks. Raises UndecodableError or OSError."""
+        self._writer(schema_id(framed))
+
     def _writer(self, number: int) -> Any:
         if number not in self._writers:
             try:
