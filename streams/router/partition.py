@@ -14,7 +14,7 @@ from schemas.codec import Codec, UndecodableError
 from schemas.record import EventRecord
 from schemas.topics import Topics
 from streams.clock import Clock
-from streams.errors import Transport
+from streams.errors import Poison, Transport
 from streams.kafka.fenced import Row
 from streams.router.health import PartitionHealth
 from streams.router.known_ids import KnownIds
@@ -78,7 +78,6 @@ class PartitionRouter:
         self._limits = limits
         self._ids = KnownIds(limits.ids_max)
         self._horizon = 0  # below it a former owner may have routed: no change of definitions there
-        self._schemas: set[bytes] = set()  # framings whose schema the codec has at hand
         self._mark_sent = 0
         self._mark_sent_s = clock.monotonic_s()
 
@@ -185,8 +184,8 @@ class PartitionRouter:
             duplicate = hit.duplicate or hit.id in earlier
             try:
                 rows += self._rows.candidates(hit, targets, self.triggers_offset, duplicate=duplicate)
-            except ValueError as error:  # a group key that is no text: a lone surrogate in a label
-                rows.append(self._unroutable(hit, "unroutable", f"its candidate cannot be written: {error}"))
+            except Poison as error:
+                rows.append(self._unroutable(hit, error.reason, str(error)))
         return rows
 
     async def _match(self, hit: Hit, rows: list[Row]) -> tuple[Hit, Targets] | None:
@@ -211,19 +210,15 @@ class PartitionRouter:
         return self._rows.dead_letter(hit.record, reason=reason, problem=problem)
 
     async def _decode(self, hit: Hit) -> EventRecord:
-        framing = hit.value[:5]
-        if framing in self._schemas:
-            return self._codec.decode(hit.value, EventRecord)
+        if not self._codec.knows(hit.value):
+            await self._patiently("the schema registry", lambda: self._learn(hit.value))
+        return self._codec.decode(hit.value, EventRecord)
 
-        async def ask_registry() -> EventRecord:
-            try:
-                return await asyncio.to_thread(self._codec.decode, hit.value, EventRecord)
-            except OSError as error:
-                raise Transport(f"the registry does not answer: {error}") from error
-
-        record = await self._patiently("the schema registry", ask_registry)
-        self._schemas.add(framing)
-        return record
+    async def _learn(self, framed: bytes) -> None:
+        try:
+            await asyncio.to_thread(self._codec.learn, framed)
+        except OSError as error:
+            raise Transport(f"the registry does not answer: {error}") from error
 
     async def _earlier(self, hits: Sequence[Hit]) -> frozenset[str]:
         """Return the ids that only the store can know; waits for it as long as it takes, never guesses."""

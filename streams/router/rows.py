@@ -8,6 +8,7 @@ from schemas.identity import derived_id
 from schemas.record import Candidate, DeadLetter
 from schemas.shard import shard
 from schemas.topics import Topics
+from streams.errors import Poison
 from streams.kafka.fenced import Row
 from streams.router.ports import Mark, Stored
 from streams.router.scan import Hit
@@ -18,6 +19,8 @@ CANDIDATE_KIND = "candidate"
 KEY_SEPARATOR = "\x1f"
 _MARK_KEY = b"\x1fmark"  # no trigger is named by the empty text, so it meets no candidate's key
 
+EVENT_BYTES_MAX = 4 << 20  # it travels on in candidate, state and run request, each one Kafka message (8 MiB)
+RAW_BYTES_MAX = 7 << 20  # the same for a dead letter; what is longer is cut
 Encode = Callable[[object], bytes]
 
 
@@ -40,7 +43,12 @@ class Rows:
     def candidates(
         self, hit: Hit, targets: Sequence[tuple[Trigger, str]], triggers_offset: int, *, duplicate: bool
     ) -> list[Row]:
-        """Return a candidate for each (trigger, group key), in their order."""
+        """Return a candidate for each (trigger, group key), in their order; all of them or Poison."""
+        if len(hit.value) > EVENT_BYTES_MAX:
+            raise Poison(
+                f"{len(hit.value)} bytes are more than the {EVENT_BYTES_MAX} that a run request can carry",
+                reason="too_large",
+            )
         topic = self._topics.candidates
         rows = []
         for trigger, group_key in targets:
@@ -57,8 +65,14 @@ class Rows:
                 outcome="duplicate" if duplicate else "new",
                 body=hit.value,
             )
-            key = f"{trigger.name}{KEY_SEPARATOR}{group_key}".encode()
-            rows.append(Row(topic.name, shard(key, topic.partitions), key, self._encode(candidate)))
+            try:
+                key = f"{trigger.name}{KEY_SEPARATOR}{group_key}".encode()
+                rows.append(Row(topic.name, shard(key, topic.partitions), key, self._encode(candidate)))
+            except UnicodeEncodeError as error:  # JSON may hold half a character, Avro and Kafka may not
+                raise Poison(
+                    f"the group {group_key!r} of trigger {trigger.name} is no text: {error}",
+                    reason="not_text",
+                ) from error
         return rows
 
     def marks(self, mark: Mark) -> list[Row]:
@@ -82,6 +96,7 @@ class Rows:
 
     def dead_letter(self, record: Stored, *, reason: str, problem: str) -> Row:
         """Return the dead letter of a record that cannot be routed: the same bytes whenever it is read."""
+        problem = problem.encode("utf-8", "replace").decode()  # it may quote what is no text
         source, topic = self._topics.events.name, self._topics.dead_letters
         number = derived_id("dead-letter", source, self._partition, record.offset, "router")
         value = self._encode(
@@ -92,7 +107,7 @@ class Rows:
                 reason=reason,
                 error=f"{source}[{self._partition}]@{record.offset} is not routed: {problem}. "
                 "The events after it are; mend the bytes and retry the dead letter, or drop it",
-                raw=record.value or b"",
+                raw=(record.value or b"")[:RAW_BYTES_MAX],
                 headers="{}",
                 at=record.timestamp_ms * 1000,
                 source=source,
