@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from flows.context import RunContext, current_frame, current_run
 from flows.core import identity
@@ -32,7 +33,7 @@ def emit_event(
     occurred: datetime | None = None,
     related: Sequence[Mapping[str, str]] | None = None,
     payload: Mapping[str, Any] | None = None,
-    id: str | None = None,  # noqa: A002 - Prefect's name
+    id: str | UUID | None = None,  # noqa: A002 - Prefect's name
     follows: Event | str | None = None,
 ) -> Event:
     """Return the event once it is acknowledged.
@@ -68,7 +69,7 @@ def emit_event_async(
     occurred: datetime | None = None,
     related: Sequence[Mapping[str, str]] | None = None,
     payload: Mapping[str, Any] | None = None,
-    id: str | None = None,  # noqa: A002 - Prefect's name
+    id: str | UUID | None = None,  # noqa: A002 - Prefect's name
     follows: Event | str | None = None,
 ) -> Awaitable[Event]:
     """Do what `emit_event` does without blocking the event loop; await the result.
@@ -96,7 +97,7 @@ def _made(
     occurred: datetime | None,
     related: Sequence[Mapping[str, str]] | None,
     payload: Mapping[str, Any] | None,
-    given_id: str | None,
+    given_id: str | UUID | None,
     follows: Event | str | None,
 ) -> tuple[Event, RunContext | None]:
     if not isinstance(event, str) or not 0 < len(event) <= NAME_CHARS_MAX:
@@ -117,7 +118,7 @@ def _made(
         raise TypeError(f"event {event}: payload is a JSON object; this is {type(payload).__name__}")
     run = current_run()
     ordinal = current_frame().next_emitted() if run is not None else 0
-    key = given_id
+    key = _uuid(given_id, f"event {event}: id")
     if key is None and run is not None:
         key = identity.run_event_id(run.run_id, current_frame().task_key, ordinal, event, resource_id)
     made = Event(
@@ -128,12 +129,23 @@ def _made(
         occurred=occurred or (run.now() if run else datetime.now(UTC)),
         related=tuple(others),
         payload=dict(payload or {}),
-        follows=follows.id if isinstance(follows, Event) else follows,
+        follows=_uuid(follows.id if isinstance(follows, Event) else follows, f"event {event}: follows"),
         causation_id=run.run_id if run else None,
         correlation_id=run.correlation_id if run else "",
         depth=run.depth if run else 0,
     )
     return made, run
+
+
+def _uuid(given: str | UUID | None, where: str) -> str | None:
+    """Return an id in its one form: 36 characters."""
+    if given is None:
+        return None
+    try:
+        return str(given if isinstance(given, UUID) else UUID(given))
+    except (ValueError, AttributeError, TypeError):
+        hint = "derive one from your own key with uuid.uuid5"
+        raise ValueError(f"{where} is {given!r:.80}, but ids are UUIDs; {hint}") from None
 
 
 def _labels(given: Mapping[str, str], where: str) -> dict[str, str]:
