@@ -199,13 +199,18 @@ def _has_leaders(topic: Any) -> bool:
 
 
 def _metadata(admin: _Admin) -> dict[str, Any]:
-    try:
-        return dict(admin.client.list_topics(timeout=_REQUEST_TIMEOUT_S).topics)
-    except KafkaException as error:
-        admin.check_refused()
-        raise Transport(
-            f"the Kafka broker {admin.settings.bootstrap_servers} does not answer: {error.args[0].str()}"
-        ) from error
+    deadline_s = time.monotonic() + _REQUEST_TIMEOUT_S
+    while True:
+        try:
+            # In slices: a refusal is known long before the time is over.
+            return dict(admin.client.list_topics(timeout=1.0).topics)
+        except KafkaException as error:
+            admin.check_refused()
+            if time.monotonic() >= deadline_s:
+                raise Transport(
+                    f"the Kafka broker {admin.settings.bootstrap_servers} does not answer: "
+                    f"{admin.last_error or error.args[0].str()}"
+                ) from error
 
 
 def _alter(admin: _Admin, existing: Mapping[str, Declared]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 
 from streams.errors import BadInput, EnsueError, Transport
 from streams.kafka.log_record import from_message
@@ -42,16 +42,16 @@ _REFUSED = frozenset(
 
 
 class Batches:
-    """Takes batches from a confluent-kafka consumer.
+    """A confluent-kafka consumer, read in batches.
 
     Args:
-        consumer: the client.
+        config: the client's configuration.
         moved: told the next offset of each partition that advanced.
 
     """
 
-    def __init__(self, consumer: Any, moved: Callable[[Place, int], None]) -> None:
-        self._consumer = consumer
+    def __init__(self, config: Mapping[str, Any], moved: Callable[[Place, int], None]) -> None:
+        self.consumer: Any = Consumer({**config, "error_cb": self._on_error})
         self._moved = moved
         self._failure: EnsueError | None = None
 
@@ -61,15 +61,14 @@ class Batches:
         A broker that is away gives an empty batch: the client reconnects by itself. A failure in the middle
         is raised by the next call, so that the records before it are not lost.
         """
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        head = self._consumer.poll(timeout_s)
+        self._raise_failure()
+        head = self.consumer.poll(timeout_s)
         if head is None:
+            self._raise_failure()
             return []
         messages = [head]
         if count_max > 1:
-            messages += self._consumer.consume(count_max - 1, 0)
+            messages += self.consumer.consume(count_max - 1, 0)
         batch: list[Record] = []
         last: dict[Place, int] = {}
         for message in messages:
@@ -85,10 +84,24 @@ class Batches:
                 self._failure = _failure(error, message)
         for place, offset in last.items():
             self._moved(place, offset)
-        if self._failure is not None and not batch:
+        if not batch:
+            self._raise_failure()
+        return batch
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        return batch
+
+    def _on_error(self, error: KafkaError) -> None:
+        # Only these never mend themselves; what goes on by itself is in the client's log.
+        if error.code() in _REFUSED:
+            self._failure = BadInput(
+                f"the Kafka broker refused our user: {error.str()}. "
+                "Check ENSUE_KAFKA__SASL_USERNAME and ENSUE_KAFKA__SASL_PASSWORD"
+            )
+        elif error.fatal():
+            self._failure = Transport(f"the Kafka client cannot go on: {error.str()}; start this part again")
 
 
 def _failure(error: KafkaError, message: Any) -> EnsueError:

@@ -1,6 +1,5 @@
 """Kafka settings as each client wants them: librdkafka's keys, and what Faust (aiokafka) needs."""
 
-import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +8,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from streams.errors import BadInput
+from streams.kafka.client_log import client_logger
 from streams.settings import KafkaSettings
 
-_log = logging.getLogger("streams.kafka.librdkafka")
 # As the topics allow (schemas.topics); an event is far smaller, a candidate may hold several.
 MESSAGE_BYTES_MAX = 8 << 20
 
@@ -43,7 +42,7 @@ def librdkafka_config(
         "reconnect.backoff.max.ms": 1000,
         "message.max.bytes": MESSAGE_BYTES_MAX,
         # Else librdkafka writes to stderr past every log setting of ours.
-        "logger": _log,
+        "logger": client_logger(),
     }
     config |= extra or {}
     config |= {name.replace("_", "."): value for name, value in more.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.errors import Transport
 from streams.kafka.batches import BEGINNING, CONSUMER_PROPERTIES, END, Batches
@@ -40,8 +40,8 @@ class LogReader:
             "auto.offset.reset": "error",
             **(properties or {}),
         }
-        self._consumer: Any = Consumer(librdkafka_config(settings, own))
-        self._batches = Batches(self._consumer, self._moved)
+        self._batches = Batches(librdkafka_config(settings, own), self._moved)
+        self._consumer = self._batches.consumer
         self._positions: dict[Place, int] = {}
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.errors import Transport
 from streams.kafka.batches import CONSUMER_PROPERTIES, Batches
@@ -60,8 +60,8 @@ class GroupConsumer:
         self._on_revoke = on_revoke
         self._positions: dict[Place, int] = {}
         self._owned: set[Place] = set()
-        self._consumer: Any = Consumer(librdkafka_config(settings, own))
-        self._batches = Batches(self._consumer, self._moved)
+        self._batches = Batches(librdkafka_config(settings, own), self._moved)
+        self._consumer = self._batches.consumer
         self._consumer.subscribe(
             list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )

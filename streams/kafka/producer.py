@@ -66,7 +66,7 @@ class EventProducer:
             "delivery.timeout.ms": int(delivery_timeout_s * 1000),
             # Our bounds speak first; librdkafka's lie just beyond.
             "queue.buffering.max.messages": count_max + 1000,
-            "queue.buffering.max.kbytes": (bytes_max >> 10) * 2,
+            "queue.buffering.max.kbytes": (bytes_max >> 9) + 1024,
         }
         self._config = librdkafka_config(settings, own)
         self._address = settings.bootstrap_servers

@@ -34,7 +34,7 @@ from streams.settings import KafkaSettings
 DEFAULT_PORT = 4292
 CLEAN_EXITS = (0, 143, -signal.SIGTERM)
 _FORMAT_TIMEOUT_S = 120
-_ORPHAN_TIMEOUT_S = 30.0
+ORPHAN_TIMEOUT_S = 30.0
 _BIND_ATTEMPTS = 3
 _TAIL_LINES = 12
 
@@ -186,7 +186,7 @@ class LocalBroker:
         if not pid or not birth:
             return
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            deadline_s = time.monotonic() + _ORPHAN_TIMEOUT_S
+            deadline_s = time.monotonic() + ORPHAN_TIMEOUT_S
             while process_birth(pid) == birth:
                 if time.monotonic() >= deadline_s:
                     break

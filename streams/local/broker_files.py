@@ -29,6 +29,10 @@ _SMALL = {
     "log.index.size.max.bytes": "1048576",
     "log.cleaner.dedupe.buffer.size": "16777216",
     "group.initial.rebalance.delay.ms": "0",
+    # After a kill -9 the controller lets the broker back in when its former life has timed out: by default
+    # 9 s of waiting. They share one JVM, so nothing is gained by patience.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
 }
 _PROMISES = {
     # A misspelt topic is an error, never a new topic with the wrong partitions.

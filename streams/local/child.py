@@ -12,7 +12,7 @@ from typing import IO
 
 # Runs in the child before the real program: ask the kernel for SIGTERM when the parent dies, then become the
 # program (same pid). A preexec_fn would do it in a forked copy of a threaded process, which may deadlock.
-_TRAMPOLINE = """
+TRAMPOLINE = """
 import ctypes, os, signal, sys
 parent, program = int(sys.argv[1]), sys.argv[2:]
 if sys.platform == "linux":
@@ -32,7 +32,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], *, cwd: Path, output: IO[bytes]) -> None:
         """Start the program; raises OSError when that is not possible."""
-        full = [sys.executable, "-I", "-S", "-c", _TRAMPOLINE, str(os.getpid()), *command]
+        full = [sys.executable, "-I", "-S", "-c", TRAMPOLINE, str(os.getpid()), *command]
         made: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
         self._ended = threading.Event()
         keep = threading.Thread(
