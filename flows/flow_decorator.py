@@ -33,6 +33,8 @@ class Flow(Generic[P, R]):
 
     """
 
+    __name__: str
+
     def __init__(
         self,
         function: Callable[P, R],

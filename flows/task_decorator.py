@@ -27,6 +27,8 @@ R = TypeVar("R")
 class Task(Generic[P, R]):
     """A function that a run journals; made by `@task`."""
 
+    __name__: str
+
     def __init__(
         self, function: Callable[P, R], *, name: str | None, retry: Retry, timeout_s: float | None
     ) -> None:
