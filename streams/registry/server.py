@@ -1,0 +1,159 @@
+"""The registry process."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import uvicorn
+
+from streams.errors import Transport
+from streams.kafka.admin import ensure_topics, wait_ready
+from streams.kafka.consumer import LogReader
+from streams.registry.app import build_app
+from streams.registry.kafka_writer import KafkaWriter
+from streams.registry.problem import RegistryProblem
+from streams.registry.schema_log import SchemaLog
+from streams.registry.service import RegistryService
+from streams.registry.state import State
+from streams.settings import KafkaSettings, Settings
+
+_log = logging.getLogger(__name__)
+TOPIC = "_schemas"
+_BROKER_TIMEOUT_S = 120.0
+_TAKE_OVER_RETRY_S = 1.0
+_STOP_WITHIN_S = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SchemasTopic:
+    """The topic as Confluent's registry declares it."""
+
+    name: str
+    partitions: int = 1
+
+    @property
+    def config(self) -> dict[str, str]:
+        return {"cleanup.policy": "compact"}
+
+
+async def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    on_listening: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
+    topic: str = TOPIC,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`. Waits for the broker; listens once the topic is read.
+
+    Args:
+        settings: `kafka` and `allowed_hosts`.
+        host: Address to listen on.
+        port: 0 chooses a free one.
+        on_listening: Called once with the port.
+        stop: Ends it, when the caller handles signals itself.
+        topic: Where schemas are kept.
+
+    Raises Transport when the broker or the topic cannot be read in time, OSError when the port is taken.
+
+    """
+    sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    ended = stop or asyncio.Event()
+    try:
+        with _signals(ended) if stop is None else nullcontext():
+            state = State()
+            log = await asyncio.to_thread(_open, settings.kafka, topic, state)
+            try:
+                if on_listening is not None:
+                    on_listening(sock.getsockname()[1])
+                await _run(build_app(RegistryService(state, log), settings.allowed_hosts), sock, log, ended)
+            finally:
+                await asyncio.to_thread(log.close)
+    finally:
+        sock.close()
+
+
+def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
+    wait_ready(settings, _BROKER_TIMEOUT_S)
+    ensure_topics(settings, [_SchemasTopic(name=topic)])
+
+    def end() -> int:
+        with LogReader(settings, client_id="ensue-registry-end") as reader:
+            return reader.watermarks(topic, 0)[1]
+
+    log = SchemaLog(
+        LogReader(settings, client_id="ensue-registry", properties={"fetch.wait.max.ms": 10}),
+        (topic, 0),
+        open_writer=lambda: KafkaWriter.open(settings, topic),
+        end=end,
+        apply=state.apply,
+    )
+    try:
+        log.start()
+    except RegistryProblem as error:
+        log.close()
+        raise Transport(f"the registry's topic {topic} cannot be read: {error}") from error
+    return log
+
+
+async def _run(app: object, sock: socket.socket, log: SchemaLog, ended: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_WITHIN_S,
+        limit_concurrency=1024,
+    )
+    server = _Server(config)
+    beside = [asyncio.ensure_future(_end(server, ended)), asyncio.ensure_future(_take_over(log))]
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _take_over(log: SchemaLog) -> None:
+    """Open the writer before the first write wants it; reads are served meanwhile."""
+    while not log.writable:
+        try:
+            await asyncio.to_thread(log.take_over)
+        except RegistryProblem as error:
+            _log.warning("the registry cannot write yet: %s", error)
+            if error.code == 50003:
+                return
+            await asyncio.sleep(_TAKE_OVER_RETRY_S)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn raises them again at its end, which a supervisor takes for a crash."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _signals(ended: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _end(server: uvicorn.Server, ended: asyncio.Event) -> None:
+    await ended.wait()
+    server.should_exit = True
