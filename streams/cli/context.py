@@ -1,9 +1,6 @@
 """Which installation a command speaks to."""
 
-import os
 from pathlib import Path
-
-from pydantic import SecretStr
 
 from streams.errors import EnsueError
 from streams.local.instance import Instance, read_instance
@@ -48,17 +45,3 @@ def need(value: str, what: str, variable: str) -> str:
 def api_url(settings: Settings) -> str:
     """Return the gateway's address."""
     return need(settings.api_url, "gateway", "ENSUE_API_URL").rstrip("/")
-
-
-def writer_secret(settings: Settings) -> SecretStr:
-    """Return the store's writer secret: set explicitly, else from the data folder."""
-    if settings.clickhouse.writer_password.get_secret_value():
-        return settings.clickhouse.writer_password
-    path = settings.data / "store" / "writer.secret"
-    try:
-        return SecretStr(path.read_text("ascii").strip())
-    except OSError as error:
-        raise EnsueError(
-            f"the store's writer secret {path} cannot be read ({os.strerror(error.errno or 0)}); "
-            "set ENSUE_CLICKHOUSE__WRITER_PASSWORD"
-        ) from error

@@ -20,7 +20,6 @@ from streams.local.supervisor import Supervisor
 from streams.settings import Settings
 
 EARLY = ("broker", "registry")
-SECRET_BYTES = 32
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +94,6 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     """Run the supervisor in this process until SIGTERM or Ctrl-C."""
     began = time.monotonic()
     settings, instance, embedded = place(settings)
-    write_secret(settings.data / "store" / "writer.secret")
     names = [
         *(name for name in ("broker", "store", "registry") if name in embedded),
         "sink",
@@ -176,18 +174,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "ENSUE_REGISTRY__URL": settings.registry.url,
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def write_secret(path: Path) -> None:
-    """Draw the store's writer secret once; only this user can read it."""
-    import secrets
-
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(SECRET_BYTES))
 
 
 def say(sentence: str) -> None:

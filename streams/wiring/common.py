@@ -34,7 +34,7 @@ def app_name(settings: Settings) -> str:
 def started_codec(settings: Settings) -> Codec:
     """Return the codec once broker and registry are up and our schemas are registered.
 
-    All parts start at the same time; `ensue up` or `ensue deploy` registers. Raises the last refusal after 120 s.
+    All parts start at the same time; `ensue up` or `ensue deploy` registers. Gives up after 120 s.
     """
     if not settings.kafka.bootstrap_servers:
         raise BadInput("no Kafka broker is known: run `ensue up`, or set ENSUE_KAFKA__BOOTSTRAP_SERVERS")
