@@ -19,7 +19,10 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
 if os.getppid() != parent:
     sys.exit(1)
-os.execv(program[0], program)
+try:
+    os.execv(program[0], program)
+except OSError as error:
+    sys.exit(f"{program[0]} cannot be started: {error.strerror}")
 """
 
 

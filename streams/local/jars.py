@@ -23,6 +23,7 @@ from streams.local.progress import download_progress
 _PARALLEL = 4
 _ATTEMPTS = 3
 _READ_TIMEOUT_S = 20
+_RETRY_WAIT_S = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,7 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path, advance: Callable[[int], N
         except (OSError, RuntimeError) as error:  # requests' errors are OSErrors; jgo raises RuntimeError
             if attempt == _ATTEMPTS:
                 raise Transport(_remedy(jar, folder, str(error))) from error
-            time.sleep(attempt)
+            time.sleep(attempt * _RETRY_WAIT_S)
             continue
         found = _sha256(path)
         if found != jar.sha256:
