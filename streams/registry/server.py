@@ -62,7 +62,7 @@ async def serve(
     Raises Transport when the broker or the topic cannot be read in time, OSError when the port is taken.
 
     """
-    sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock = _listening(host, port)
     ended = stop or asyncio.Event()
     try:
         with _signals(ended) if stop is None else nullcontext():
@@ -78,6 +78,20 @@ async def serve(
         sock.close()
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    # The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer waits 40 ms.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
     wait_ready(settings, _BROKER_TIMEOUT_S)
     ensure_topics(settings, [_SchemasTopic(name=topic)])
@@ -87,7 +101,7 @@ def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
             return reader.watermarks(topic, 0)[1]
 
     log = SchemaLog(
-        LogReader(settings, client_id="ensue-registry", properties={"fetch.wait.max.ms": 10}),
+        LogReader(settings, client_id="ensue-registry"),
         (topic, 0),
         open_writer=lambda: KafkaWriter.open(settings, topic),
         end=end,
