@@ -33,6 +33,7 @@ CLASSES: Mapping[str, type[Any]] = {
     "trigger": record.Trigger,
 }
 _NAMES = {cls: name for name, cls in CLASSES.items()}
+_FIELDS = {cls: tuple(f.name for f in fields(cls)) for cls in _NAMES}
 
 
 class UndecodableError(ValueError):
@@ -105,7 +106,7 @@ def encode_body(item: object) -> bytes:
     """Return the Avro body of a record, without framing."""
     name = _NAMES[type(item)]
     out = BytesIO()
-    fastavro.schemaless_writer(out, _reader(name), {f.name: getattr(item, f.name) for f in fields(item)})  # type: ignore[arg-type]
+    fastavro.schemaless_writer(out, _reader(name), {f: getattr(item, f) for f in _FIELDS[type(item)]})
     return out.getvalue()
 
 
