@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.codec import ID_AT, MAGIC, UndecodableError, peek
 from streams.router.known_ids import KnownIds
@@ -14,9 +14,8 @@ _ID_LENGTH_BYTE = 0x48
 _NAMES_MAX = 10_000  # names remembered; names are the senders' choice, so they need a bound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """An event whose name interests a trigger."""
+class Hit(NamedTuple):
+    """An event whose name interests a trigger. A named tuple, as the record that it holds."""
 
     record: Stored
     value: bytes
@@ -80,7 +79,7 @@ def scan(batch: Sequence[Stored], ids: KnownIds, names: Names) -> Scan:
                 interesting = names.learn(name)
             if interesting:
                 duplicate = id_bytes in young or id_bytes in old
-                hits.append(_hit(record, value, id_bytes, name, duplicate))
+                hits.append(Hit(record, value, id_bytes.decode("ascii"), name.decode(), duplicate))
             remember(id_bytes)
         except UndecodableError as error:
             unreadable.append(Unreadable(record=record, error=error))
@@ -88,12 +87,6 @@ def scan(batch: Sequence[Stored], ids: KnownIds, names: Names) -> Scan:
             found = UndecodableError(f"id and event name cannot be read: {error}", reason="truncated")
             unreadable.append(Unreadable(record=record, error=found))
     return Scan(hits=hits, unreadable=unreadable)
-
-
-def _hit(record: Stored, value: Any, id_bytes: bytes, name: bytes, duplicate: bool) -> Hit:
-    return Hit(
-        record=record, value=value, id=id_bytes.decode("ascii"), name=name.decode(), duplicate=duplicate
-    )
 
 
 def _peek(value: bytes | None) -> tuple[bytes, bytes]:
