@@ -67,7 +67,7 @@ class DeadLetterTopic:
 
 
 class Watchdog:
-    """Ends the process when the sink's loop has not moved for long: a restart is safe, a silent stop is not."""
+    """Ends the process when the sink's loop stands still: a restart is safe, a silent stop is not."""
 
     def __init__(self, beat_s: Callable[[], float], stuck_after_s: float = STUCK_AFTER_S) -> None:
         self._beat_s = beat_s

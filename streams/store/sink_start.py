@@ -56,8 +56,8 @@ def open_places(
             resume = low
         elif resume > high:
             raise BadInput(
-                f"{target.topic}[{partition}] ends at offset {high}, but {resume} offsets of it are stored: the "
-                "topic was made anew. Choose another data folder (or topic prefix) for the new log."
+                f"{target.topic}[{partition}] ends at offset {high}, but {resume} offsets of it are stored: "
+                "the topic was made anew. Choose another data folder (or topic prefix) for the new log."
             )
         starts[place] = max(low, resume - peek_max)
         places[place] = SinkPlace(

@@ -14,4 +14,5 @@ FROM task_runs_latest FINAL;
 
 -- The same edges from the other end: `id` brought about `effect_id`.
 CREATE OR REPLACE VIEW effects AS
-SELECT cause_id AS id, how, id AS effect_id, kind AS effect_kind, at FROM causes;
+SELECT edge.cause_id AS id, edge.how AS how, edge.id AS effect_id, edge.kind AS effect_kind, edge.at AS at
+FROM causes AS edge;

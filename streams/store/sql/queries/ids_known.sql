@@ -1,1 +1,1 @@
-SELECT DISTINCT toString(id) AS id FROM TABLE WHERE id IN {ids:Array(UUID)}
+SELECT DISTINCT toString(id) AS known FROM TABLE WHERE id IN {ids:Array(UUID)}
