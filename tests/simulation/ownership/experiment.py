@@ -1,0 +1,97 @@
+"""The experiment: recover, take a burst, live through the nemesis, then compare the ledger."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulation.ownership.checker import Verdict, check, ended_runs, recovery
+from tests.simulation.ownership.cluster import Cluster, Load, create_topics
+from tests.simulation.ownership.nemesis import Nemesis
+
+SETTLE_S = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    verdict: Verdict
+    seed: int
+    recovered_s: float | None
+    accepted_per_s: float
+    unclean: int
+    steps: int
+
+
+def run(
+    bootstrap: str,
+    folder: Path,
+    *,
+    seed: int,
+    duration_s: float,
+    kind: str = "fenced",
+    rate_per_s: float = 200.0,
+    old_runs: int = 0,
+    burst: int = 0,
+    session_s: float = 10.0,
+) -> Outcome:
+    """Run it once on a broker of its own; prints the seed first, so that a failure can be repeated."""
+    print(f"ownership experiment: seed {seed}, {kind} producers, {duration_s:g} s", flush=True)
+    create_topics(bootstrap)
+    load = Load(bootstrap)
+    load.unfinished_runs(old_runs)
+    cluster = Cluster(bootstrap, folder, kind, session_s)
+    try:
+        for _ in range(3):
+            cluster.join()
+        cluster.wait_active(120)
+        recovered_s = _until_recovered(cluster, old_runs)
+        _until_ended(bootstrap, load, 60)
+        accepted_per_s = _burst(bootstrap, load, burst)
+        nemesis = Nemesis(cluster, seed)
+        started = time.monotonic()
+        for _ in load.candidates(rate_per_s, started + duration_s):
+            nemesis.act(time.monotonic() - started)
+            assert not cluster.crashed(), f"ended by themselves: {cluster.crashed()}"
+        list(nemesis.rest())
+        _until_ended(bootstrap, load, SETTLE_S)
+        cluster.wait_active(30)
+        return Outcome(
+            verdict=check(cluster, load),
+            seed=seed,
+            recovered_s=recovered_s,
+            accepted_per_s=accepted_per_s,
+            unclean=nemesis.unclean,
+            steps=sum(line["what"] in ("join", "leave") for line in cluster.done),
+        )
+    finally:
+        cluster.stop()
+
+
+def _until_recovered(cluster: Cluster, runs: int) -> float | None:
+    deadline = time.monotonic() + 60
+    while runs and time.monotonic() < deadline:
+        took = recovery(cluster.ledger(), runs)
+        if took is not None:
+            return took
+        time.sleep(0.2)
+    return None
+
+
+def _until_ended(bootstrap: str, load: Load, timeout_s: float) -> None:
+    """Wait until everything asked for has ended, or the time is over: the checker judges."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if load.acked <= ended_runs(bootstrap)[0].keys():
+            return
+        time.sleep(1)
+
+
+def _burst(bootstrap: str, load: Load, count: int) -> float:
+    """Requests per second from the first write to the last terminal state, in a quiet cluster."""
+    if not count:
+        return 0.0
+    started = time.monotonic()
+    runs = set(load.requests(count))
+    while not runs <= ended_runs(bootstrap)[0].keys():
+        assert time.monotonic() - started < 120, "the burst did not end within 120 s"
+        time.sleep(0.2)
+    return count / (time.monotonic() - started)
