@@ -7,6 +7,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -78,6 +79,8 @@ class EventProducer:
         self._probed_s = 0.0
         self._answered = 0  # since the last poll; only the poll thread touches it
         self._answered_bytes = 0
+        # Taken but refused by the client: answered from the poll thread like all others.
+        self._refused: deque[tuple[Batch, int, int, EnsueError]] = deque()
         self._closing = threading.Event()
         self._swap = threading.Lock()
         self._client = self._make(self._config)
@@ -135,15 +138,14 @@ class EventProducer:
             on_done([])
             return
         sizes = [record.bytes for record in records]
-        self._check_open()
-        self._in_flight.add(len(records), sum(sizes))
         batch = Batch(len(records), on_done, _PENDING)
         with self._swap:
+            self._check_open()
+            self._in_flight.add(len(records), sum(sizes))
             for index, (record, size_bytes) in enumerate(zip(records, sizes, strict=True)):
                 refusal = self._hand_over(record, partial(self._on_delivery, batch, index, size_bytes))
                 if refusal is not None:
-                    self._in_flight.remove(1, size_bytes)
-                    batch.put(index, refusal)
+                    self._refused.append((batch, index, size_bytes, refusal))
 
     async def send_batch(self, records: Sequence[Outgoing]) -> list[Outcome]:
         """Write records together and wait until each has its outcome; Overload means none was taken."""
@@ -163,7 +165,8 @@ class EventProducer:
         if self._closing.is_set():
             return
         self.flush(timeout_s)
-        self._closing.set()
+        with self._swap:  # who is in the middle of taking finishes first; later ones are refused
+            self._closing.set()
         self._thread.join(timeout_s)
 
     def __enter__(self) -> Self:
@@ -181,15 +184,15 @@ class EventProducer:
             raise Transport(f"the Kafka client is being replaced after a fatal error: {self._fatal}")
 
     def _take_one(self, record: Outgoing, done: Callable[[Outcome], None]) -> None:
-        self._check_open()
         size_bytes = record.bytes
-        self._in_flight.add(1, size_bytes)
         batch = Batch(1, lambda outcomes: done(outcomes[0]), _PENDING)
         with self._swap:
+            self._check_open()
+            self._in_flight.add(1, size_bytes)
             refusal = self._hand_over(record, partial(self._on_delivery, batch, 0, size_bytes))
-        if refusal is not None:
-            self._in_flight.remove(1, size_bytes)
-            raise refusal
+            if refusal is not None:
+                self._in_flight.remove(1, size_bytes)
+                raise refusal
 
     def _hand_over(self, record: Outgoing, on_delivery: Callable[..., None]) -> EnsueError | None:
         """Give the record to the client; return why it was not taken."""
@@ -222,6 +225,9 @@ class EventProducer:
 
     def _settle(self) -> None:
         """After a poll: one lock and one wake-up for all that was answered in it."""
+        while self._refused:
+            batch, index, size_bytes, refusal = self._refused.popleft()
+            self._answer(batch, index, size_bytes, refusal)
         if self._answered:
             count, size_bytes = self._answered, self._answered_bytes
             self._answered = self._answered_bytes = 0
@@ -229,13 +235,22 @@ class EventProducer:
         self._waker.flush()
 
     def _on_delivery(self, batch: Batch, index: int, size_bytes: int, error: Any, message: Any) -> None:
-        self._answered += 1
-        self._answered_bytes += size_bytes
+        outcome: Outcome
         if error is None:
             self._down = None
-            batch.put(index, Delivery(message.partition(), message.offset(), message.timestamp()[1]))
+            outcome = Delivery(message.partition(), message.offset(), message.timestamp()[1])
         else:
-            batch.put(index, self._error_of(error, message.topic(), message.partition()))
+            outcome = self._error_of(error, message.topic(), message.partition())
+        self._answer(batch, index, size_bytes, outcome)
+
+    def _answer(self, batch: Batch, index: int, size_bytes: int, outcome: Outcome) -> None:
+        self._answered += 1
+        self._answered_bytes += size_bytes
+        try:
+            batch.put(index, outcome)
+        except Exception:
+            # A fault of who waits may not end the thread that answers everybody else.
+            _log.exception("a callback of a Kafka write failed; it is not told again")
 
     def _batch_done(
         self,

@@ -47,7 +47,7 @@ class LocalBroker:
 
     Args:
         data_dir: created when absent; one broker at a time owns it.
-        port: wished port; another is taken (and kept for later starts) when it is in use.
+        port: wished port; when it is in use that of the last start, else any free one.
         heap_mb: largest Java heap, MiB.
         properties: Kafka settings that override ours.
         scram_user: ask clients for this user's password; fixed when the folder is first formatted.
@@ -125,6 +125,8 @@ class LocalBroker:
             return
         self._end(signal.SIGKILL, 10)  # settles a JVM that ended by itself
         if not self._lock.held:
+            # Private: whoever can read the log can read every event.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
         try:
             java, jars = java_path(), ensure_jars()
@@ -148,7 +150,7 @@ class LocalBroker:
             self._lock.release()
             raise
 
-    def stop(self, timeout_s: float = 60.0) -> None:
+    def stop(self, timeout_s: float = 25.0) -> None:
         """End the broker cleanly, by force after `timeout_s`; give the folder back.
 
         The very first stop takes some seconds longer: the JVM writes its start archive then.

@@ -85,7 +85,8 @@ class StartArchive:
         except (BadInput, OSError):
             return []  # another process records, or the folder is read-only: start without
         self._recording = True
-        self._part.unlink(missing_ok=True)
+        for part in self.folder.glob("broker-*.part"):  # of recordings whose owner was killed
+            part.unlink(missing_ok=True)
         return [f"-XX:AOTCacheOutput={self._part}"]
 
     def settle(self, *, clean: bool, jvm_output: str) -> None:

@@ -260,6 +260,23 @@ def test_a_jvm_that_died_can_be_started_again(local: LocalBroker) -> None:
     assert [r.value for r in read_all(local.settings())] == [b"kept"]
 
 
+def test_an_idle_producer_knows_whether_the_broker_is_there(local: LocalBroker) -> None:
+    """It turns unhealthy when the broker stops and healthy again when it is back, with nothing written."""
+    with EventProducer(local.settings()) as producer:
+        producer.produce(TOPIC.name, 0, None, b"x").result(30)
+        assert producer.healthy
+        local.stop()
+        assert wait_until(lambda: not producer.healthy, 20)
+        local.start()
+        assert wait_until(lambda: producer.healthy, 20)
+        assert producer.produce(TOPIC.name, 0, None, b"y").result(30).offset == 1
+
+
+def test_the_data_is_private(local: LocalBroker) -> None:
+    """Nobody else on the machine can list the broker's folder."""
+    assert local.folder.stat().st_mode & 0o077 == 0
+
+
 def test_a_broken_setting_is_told_with_the_log(broker_folder: Path) -> None:
     """A broker that cannot start says so with the lines that tell why, and gives the folder back."""
     broker = LocalBroker(broker_folder, choose_port())

@@ -29,7 +29,7 @@ def own_cache(broker_parts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_archive_is_made_once_and_a_damaged_one_harms_nobody(own_cache: Path, tmp_path: Path) -> None:
-    """The first run leaves an archive, the second is started with it, a damaged one is put away for the next to record anew."""
+    """The first run leaves an archive, the second starts with it, a damaged one is put away."""
     broker = LocalBroker(tmp_path / "data", choose_port())
     times_s = []
     for run in ("records", "uses", "damaged"):

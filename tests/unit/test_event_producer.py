@@ -137,8 +137,8 @@ def test_a_full_client_is_overload(producer: EventProducer) -> None:
         producer.produce("t", 0, None, b"x")
     outcomes: list[Any] = []
     producer.produce_batch([Outgoing("t", 0, None, b"x")] * 2, outcomes.extend)
+    wait_until(lambda: producer.in_flight == 0)
     assert [type(o) for o in outcomes] == [Overload, Overload]
-    assert producer.in_flight == 0
 
 
 def test_a_record_that_is_too_large_is_poison(producer: EventProducer) -> None:
@@ -188,6 +188,61 @@ def test_close_fails_what_was_never_answered() -> None:
         waiting.result(5)
     with pytest.raises(Transport, match="closed"):
         producer.produce("t", 0, None, b"x")
+
+
+def test_a_callback_that_fails_harms_nobody_else(
+    producer: EventProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a callback raises is logged, the poll thread lives and answers the next record."""
+
+    def fail(outcomes: object) -> None:
+        raise ZeroDivisionError
+
+    producer.produce_batch([Outgoing("t", 0, None, b"x")], fail)
+    assert producer.produce("t", 0, None, b"y").result(5)
+    assert producer.healthy
+    assert "callback of a Kafka write failed" in caplog.text
+
+
+def test_a_callback_may_write_again(producer: EventProducer) -> None:
+    """Writing from `on_done` does not wait for itself, after a refusal neither."""
+    written: list[Any] = []
+
+    def again(outcomes: object) -> None:
+        client().refusal = None
+        written.append(producer.produce("t", 0, None, b"again"))
+
+    client().refusal = BufferError()
+    producer.produce_batch([Outgoing("t", 0, None, b"x")], again)
+    wait_until(lambda: written)
+    assert written[0].result(5)
+
+
+def test_many_writers_and_a_close_leave_nobody_waiting() -> None:
+    """Threads that write while another one closes get an answer or a refusal, each of them."""
+    Client.made = []
+    producer = EventProducer(SETTINGS, client=Client)
+    futures: list[Any] = []
+    refused = []
+
+    def write() -> None:
+        for _ in range(2000):
+            try:
+                futures.append(producer.produce("t", 0, None, b"x"))
+            except Transport:
+                refused.append(1)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.02)
+    producer.close(1)
+    for thread in threads:
+        thread.join()
+    assert len(futures) + len(refused) == 8000
+    for future in futures:
+        assert isinstance(future.exception(5), Transport | None)
+    assert producer.in_flight == 0
 
 
 async def test_a_cancelled_wait_harms_nobody(producer: EventProducer) -> None:

@@ -51,6 +51,14 @@ def test_a_killed_recording_leaves_nothing(jar: Path) -> None:
     assert archive(jar).flags()[0].startswith("-XX:AOTCacheOutput=")
 
 
+def test_parts_of_dead_owners_are_removed(jar: Path) -> None:
+    """A recording whose owner was killed leaves 70 MB under a name that nobody uses again."""
+    (jar.parent / "broker-0123456789abcdef.4711.part").write_bytes(b"half")
+    first = archive(jar)
+    first.flags()
+    assert not list(jar.parent.glob("*.part"))
+
+
 def test_only_one_records_at_a_time(jar: Path) -> None:
     """A second broker meanwhile starts plain."""
     first = archive(jar)
