@@ -12,7 +12,7 @@ import typer
 
 from streams.cli.context import fill_in
 from streams.cli.options import DataOption
-from streams.errors import EnsueError
+from streams.errors import BadInput, EnsueError
 from streams.local.instance import FILE, Instance, read_instance
 from streams.local.lock import FolderLock
 from streams.local.ports import choose_port
@@ -116,11 +116,10 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     try:
         supervisor.start()
         supervisor.wait_ready([name for name in EARLY if name in embedded])
-        from streams.wiring.prepare import deploy_files, prepare
+        from streams.wiring.prepare import prepare
 
         prepare(settings)
-        if files:
-            deploy_files(settings, files, deployment="up", by="ensue up")
+        deploy(settings, files)
         supervisor.wait_ready(names)
         say(
             f"ready in {time.monotonic() - began:.1f} s at {instance.api_url} (SQL {instance.clickhouse_url})"
@@ -129,6 +128,27 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     finally:
         say("stopping")
         supervisor.stop()
+
+
+def deploy(settings: Settings, files: list[Path]) -> None:
+    """Publish the flow files in a process of its own: whatever user code does at import stays there."""
+    if not files:
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "streams.cli.main",
+        "deploy",
+        "--name",
+        "up",
+        "--data",
+        str(settings.data),
+    ]
+    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        say(line)
+    if done.returncode:
+        raise (BadInput if done.returncode == 2 else EnsueError)(done.stderr.removeprefix("ensue: ").strip())
 
 
 def place(settings: Settings) -> tuple[Settings, Instance, set[str]]:

@@ -1,0 +1,100 @@
+"""The gateway as a part, with the sources that watch."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+
+from streams.clock import SystemClock
+from streams.errors import EnsueError
+from streams.gateway.intake import Intake
+from streams.gateway.kafka_log import KafkaEventLog
+from streams.gateway.server import serve
+from streams.kafka.producer import EventProducer
+from streams.local.notice import announce_ready
+from streams.settings import FolderSource, S3Source, Settings
+from streams.sources.folder import FolderWatch
+from streams.sources.s3 import S3Hook
+from streams.store.queries.known import known_events
+from streams.store.queries.reader import StoreReader
+from streams.wiring.common import started_codec, topics_of
+from streams.wiring.sink_lag import StoredLag
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Take events in until SIGTERM."""
+    codec = started_codec(settings)
+    store = StoreReader(settings.clickhouse)
+    producer = EventProducer(settings.kafka, client_id="ensue-gateway", linger_ms=0)
+    lag = StoredLag(settings.kafka, topics_of(settings), store, SystemClock())
+
+    async def main() -> None:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        beside: list[asyncio.Task[None]] = []
+
+        def listening(port: int, intake: Intake) -> None:
+            _log.info("listening on %s:%d", settings.host, port)
+            beside.extend(asyncio.create_task(watch.run()) for watch in watches(settings, intake))
+
+        await serve(
+            settings,
+            log=KafkaEventLog(producer),
+            codec=codec,
+            probe=Probe(store, lambda: announce_ready(settings.data, "gateway", port=settings.port)),
+            lag=lag,
+            hooks=hooks(settings),
+            on_listening=listening,
+            stop=ended,
+        )
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+    try:
+        asyncio.run(main())
+    finally:
+        producer.close()
+        store.close()
+
+
+class Probe:
+    """Implements the gateway's port `StoreProbe`."""
+
+    def __init__(self, store: StoreReader, on_visible: Callable[[], None]) -> None:
+        """`on_visible` is called each time an event was found: the way from door to SQL is open."""
+        self._store = store
+        self._on_visible = on_visible
+
+    async def visible(self, event_id: str) -> bool:
+        """Return whether a query finds the event."""
+        try:
+            found = bool(await asyncio.to_thread(known_events, self._store, [event_id]))
+        except EnsueError:
+            return False
+        if found:
+            self._on_visible()
+        return found
+
+
+def hooks(settings: Settings) -> Mapping[str, S3Hook]:
+    """Return the sources at /hooks/NAME."""
+    return {
+        name: S3Hook(name=name, token=source.token.get_secret_value() if source.token else None)
+        for name, source in settings.sources.items()
+        if isinstance(source, S3Source)
+    }
+
+
+def watches(settings: Settings, intake: Intake) -> list[FolderWatch]:
+    """Return the watched folders; a folder that is not there yet is made."""
+    found = []
+    for name, source in settings.sources.items():
+        if isinstance(source, FolderSource):
+            source.path.mkdir(parents=True, exist_ok=True)
+            found.append(FolderWatch(name, source, publisher=intake, data=settings.data))
+    return found

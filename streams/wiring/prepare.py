@@ -1,0 +1,73 @@
+"""Before the parts go to work: topics and schemas; and the one operation that publishes definitions."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.errors import LoadError
+from flows.loader import collect, load
+from streams.catalog.definition import Definition, deployment_id, version_of
+from streams.catalog.log import KafkaDefinitionsLog
+from streams.catalog.publish import publish
+from streams.errors import BadInput
+from streams.kafka.admin import ensure_topics, wait_ready
+from streams.registry.register import build_codec
+from streams.settings import Settings
+from streams.wiring.common import START_WITHIN_S, topics_of
+
+
+def prepare(settings: Settings) -> None:
+    """Create topics (or check them) and register our schemas; doing it again changes nothing."""
+    wait_ready(settings.kafka, START_WITHIN_S)
+    ensure_topics(settings.kafka, topics_of(settings).all())
+    build_codec(settings, register=True)
+
+
+def deploy_files(
+    settings: Settings, files: Sequence[Path], *, deployment: str, by: str
+) -> list[dict[str, Any]]:
+    """Publish what these files define; return what changed, one plain value a trigger.
+
+    Raises BadInput with the user's own traceback when a file cannot be loaded.
+    """
+    definitions = [definition for path in files for definition in definitions_of(path)]
+    prepare(settings)
+    log = KafkaDefinitionsLog(settings.kafka, topics_of(settings).triggers.name)
+    owner = deployment_id(deployment)
+    written = publish(log, build_codec(settings), deployment_id=owner, definitions=definitions, by=by)
+    return [
+        {
+            "change": "removed" if item.removed else "deployed",
+            "trigger": item.name,
+            "flow": item.flow,
+            "version": item.version,
+            "flow_version": item.flow_version,
+        }
+        for item in written
+    ]
+
+
+def definitions_of(path: Path) -> list[Definition]:
+    """Load a flow file and return its triggers as they are published."""
+    try:
+        found = collect(load(path))
+    except LoadError as error:
+        raise BadInput("\n".join(filter(None, [str(error), error.traceback]))) from error
+    definitions = []
+    for one in found:
+        for trigger in one.triggers:
+            text = json.dumps(trigger, separators=(",", ":"), ensure_ascii=False)
+            definitions.append(
+                Definition(
+                    name=trigger["name"],
+                    version=version_of(text, one.flow),
+                    definition=text,
+                    flow=one.flow,
+                    flow_version=one.flow_version,
+                    flow_definition=json.dumps(
+                        one.flow_definition, separators=(",", ":"), ensure_ascii=False
+                    ),
+                )
+            )
+    return definitions
