@@ -39,7 +39,10 @@ class SinkLag(Protocol):
 class Hook(Protocol):
     """What a configured source makes of a delivery at /hooks/NAME."""
 
-    token: str | None
+    @property
+    def token(self) -> str | None:
+        """The bearer token that the sender must show, or None."""
+        ...
 
     def events(self, document: object) -> "Delivery":
         """Return what the parsed JSON body says; raises Poison when it is of no form known to the source."""
@@ -49,8 +52,15 @@ class Hook(Protocol):
 class Delivery(Protocol):
     """The events of one delivery and what of it could not be used."""
 
-    events: Sequence[Event]
-    unusable: Sequence[str]  # one sentence each, naming its record
+    @property
+    def events(self) -> Sequence[Event]:
+        """What can be used, per key in order."""
+        ...
+
+    @property
+    def unusable(self) -> Sequence[str]:
+        """One sentence each, naming its record."""
+        ...
 
 
 Hooks = Mapping[str, Hook]

@@ -1,6 +1,7 @@
 """How far the sink is behind, as a share of what Kafka keeps (DESIGN 5.16)."""
 
 import asyncio
+import contextlib
 import time
 
 from schemas.topics import Topics
@@ -40,10 +41,8 @@ class StoredLag:
         return self._share
 
     def _look(self) -> float:
-        try:
+        with contextlib.suppress(Transport):
             self._stored = stored_offsets(self._store)
-        except Transport:
-            pass
         retention_ms = int(self._topic.config["retention.ms"])
         now_ms = self._clock.now_us() // 1000
         with LogReader(self._settings, client_id="ensue-sink-lag") as reader:
