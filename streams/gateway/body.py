@@ -11,7 +11,6 @@ from streams.gateway.in_flight import Share
 from streams.gateway.problem import Problem
 from streams.gateway.request import Request
 
-BODY_TIMEOUT_S = 15.0
 RATIO_MAX = 100
 _DRAIN_S = 5.0
 _DRAINED_BYTES_MAX = 64 << 20
@@ -26,7 +25,7 @@ class SenderGone(Exception):
 
 
 async def read_body(request: Request, *, bytes_max: int, share: Share) -> bytes:
-    """Return the whole body, unpacked. Raises Problem 400, 408, 413 or 415, Overload, SenderGone."""
+    """Return the whole body, unpacked. Raises Problem 400, 413 or 415, Overload, SenderGone."""
     encoding = request.text(b"content-encoding").strip().lower()
     if encoding not in _DECODERS:
         raise Problem(
@@ -47,27 +46,22 @@ async def read_body(request: Request, *, bytes_max: int, share: Share) -> bytes:
 
 
 async def _receive(request: Request, bytes_max: int, share: Share) -> bytes:
+    """Collect the body; that it comes in time is the protocol's care (`streams.gateway.protocol`)."""
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await request.receive()
-                if message["type"] != "http.request":
-                    raise SenderGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > bytes_max:
-                    await _drain(request)
-                    raise _too_large("The body is larger", bytes_max, close=True)
-                share.take(len(chunk))
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    except TimeoutError:
-        raise Problem(
-            408, "slow-body", f"The body was not whole after {BODY_TIMEOUT_S:g} s; send it again.", close=True
-        ) from None
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise SenderGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > bytes_max:
+            await _drain(request)
+            raise _too_large("The body is larger", bytes_max, close=True)
+        share.take(len(chunk))
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _drain(request: Request) -> None:

@@ -1,19 +1,19 @@
 """Rows into Kafka, and no answer before the acknowledgement."""
 
-import asyncio
 from collections.abc import Sequence
 
 from schemas.codec import Codec
 from schemas.event import Event
 from schemas.shard import shard
 from schemas.topics import Topics
-from streams.errors import Overload, Poison, Transport
+from streams.errors import Overload, Transport
 from streams.gateway.dead_letter import dead_letter
+from streams.gateway.gathered_log import GatheredLog
 from streams.gateway.item import ItemRefused, Writer
 from streams.gateway.metrics import Metrics
 from streams.gateway.parse import Batch
 from streams.gateway.ports import EventLog, Row
-from streams.gateway.problem import Problem, unavailable
+from streams.gateway.problem import unavailable
 
 
 class Intake:
@@ -32,17 +32,16 @@ class Intake:
         *,
         ack_timeout_s: float,
     ) -> None:
-        self._log = log
+        self._log = GatheredLog(log, ack_timeout_s=ack_timeout_s)
         self._codec = codec
         self._topics = topics
         self._writer = writer
         self._metrics = metrics
-        self._ack_timeout_s = ack_timeout_s
 
     async def accept(self, batch: Batch) -> None:
         """Return once all rows are acknowledged; raises Problem 503 with the assigned ids otherwise."""
         try:
-            failed = await self._append(self._topics.events.name, batch.rows)
+            failed = await self._log.append(self._topics.events.name, batch.rows)
         except Overload as overload:
             self._metrics.refused_rows += len(batch.rows)
             raise unavailable(
@@ -51,8 +50,6 @@ class Intake:
                 ids=batch.ids,
                 retry_after_s=overload.retry_after_s,
             ) from None
-        except Poison as poison:
-            raise Problem(413, "too-large", f"{poison}.", ids=batch.ids) from None
         except Transport:
             self._metrics.unacknowledged_rows += len(batch.rows)
             raise unavailable(
@@ -83,7 +80,7 @@ class Intake:
                 await self.bury(raw, source=event.source, reason="too_large", error=text)
         if not rows:
             return
-        failed = await self._append(self._topics.events.name, rows)
+        failed = await self._log.append(self._topics.events.name, rows)
         if failed:
             self._metrics.unacknowledged_rows += len(failed)
             raise Transport(f"{len(failed)} of {len(rows)} events were not acknowledged; send all again")
@@ -94,14 +91,7 @@ class Intake:
         letter = dead_letter(raw, source=source, reason=reason, error=error, headers=headers)
         topic = self._topics.dead_letters
         row = (shard(letter.id, topic.partitions), letter.id.encode(), self._codec.encode(letter))
-        if await self._append(topic.name, [row]):
+        if await self._log.append(topic.name, [row]):
             raise Transport(f"the dead letter {letter.id} was not acknowledged; send it again")
         self._metrics.dead_letters += 1
         return letter.id
-
-    async def _append(self, topic: str, rows: Sequence[Row]) -> Sequence[int]:
-        try:
-            async with asyncio.timeout(self._ack_timeout_s):
-                return await self._log.append(topic, rows)
-        except TimeoutError:
-            raise Transport(f"no acknowledgement within {self._ack_timeout_s:g} s") from None

@@ -1,28 +1,35 @@
 """The event log over the Kafka producer."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from typing import Protocol
 
-from streams.errors import Overload, Poison
+from streams.errors import Overload
 from streams.gateway.ports import Row
 from streams.kafka.completion import Outcome
-from streams.kafka.producer import EventProducer
 from streams.kafka.record import Delivery, Outgoing
 
+_log = logging.getLogger(__name__)
 _SLICE_ROWS = 500  # handed over at once; others may use the loop in between
+
+
+class BatchProducer(Protocol):
+    """What the log needs of `streams.kafka.producer.EventProducer`, or of the one in memory."""
+
+    async def send_batch(self, records: Sequence[Outgoing]) -> list[Outcome]:
+        """Write records together; raises Overload, then none was taken."""
+        ...
 
 
 class KafkaEventLog:
     """Writes rows with acks=all, in their order."""
 
-    def __init__(self, producer: EventProducer) -> None:
+    def __init__(self, producer: BatchProducer) -> None:
         self._producer = producer
 
     async def append(self, topic: str, rows: Sequence[Row]) -> Sequence[int]:
-        """Return the indices of rows that were not acknowledged.
-
-        Raises Overload when none was taken, Poison when Kafka can never take one of them.
-        """
+        """Return the indices of rows that were not acknowledged; raises Overload when none was taken."""
         if len(rows) <= _SLICE_ROWS:
             return _failed(await self._producer.send_batch([Outgoing(topic, *row) for row in rows]))
         waiting: list[asyncio.Task[list[Outcome]]] = []
@@ -40,10 +47,10 @@ class KafkaEventLog:
 
 def _failed(outcomes: Sequence[Outcome]) -> list[int]:
     failed = [at for at, outcome in enumerate(outcomes) if type(outcome) is not Delivery]
-    for at in failed:
-        outcome = outcomes[at]
-        if isinstance(outcome, Poison):
-            raise outcome
+    if failed:
+        _log.warning(
+            "%d of %d rows were not acknowledged: %s", len(failed), len(outcomes), outcomes[failed[0]]
+        )
     return failed
 
 

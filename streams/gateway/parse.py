@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.identity import derived_id
 from streams.gateway.avro_event import micros_bytes
@@ -18,8 +17,7 @@ ERRORS_NAMED_MAX = 20
 _SLICE_EVENTS = 500  # so long at most others wait for the loop: about 5 ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """The events of one body in their order."""
 
     ids: Sequence[str]

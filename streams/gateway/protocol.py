@@ -11,11 +11,12 @@ from streams.gateway.request import Receive, Scope, Send, answer_of, respond
 HEAD_BYTES_MAX = 32 << 10
 HEADERS_MAX = 100
 HEAD_TIMEOUT_S = 10.0
+BODY_TIMEOUT_S = 20.0  # from the head's first byte
 KEEP_ALIVE_S = 20
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses heads that are too long with 431, and ends connections whose head does not come.
+    """Refuses heads that are too long with 431, and ends connections that are slow.
 
     The parser below keeps an unfinished header without limit, so bytes are counted while a head is open.
     """
@@ -27,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._chunk_bytes = 0
         self._head_since_s: float | None = time.monotonic()
+        self._body_since_s: float | None = None
 
     def data_received(self, data: bytes) -> None:
         """Count what an open head has cost so far."""
@@ -51,6 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the head, and choose who answers."""
         self._head_open = False
         self._head_bytes = 0
+        self._body_since_s = self._head_since_s
         self._head_since_s = None
         too_long = self._chunk_bytes > HEAD_BYTES_MAX and self._head_size() > HEAD_BYTES_MAX
         self.app = _refuse if too_long or len(self.headers) > HEADERS_MAX else self._whole_app
@@ -59,10 +62,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._body_since_s = None
+        super().on_message_complete()
+
     def end_if_slow(self, now_s: float) -> None:
-        """End the connection when its head has been open for too long."""
-        since_s = self._head_since_s
-        if since_s is not None and now_s - since_s > HEAD_TIMEOUT_S and not self.transport.is_closing():
+        """End the connection when its head or its body takes too long."""
+        if self.transport.is_closing():
+            return
+        if self._head_since_s is not None and now_s - self._head_since_s > HEAD_TIMEOUT_S:
+            self.transport.close()
+        elif self._body_since_s is not None and now_s - self._body_since_s > BODY_TIMEOUT_S:
+            # The handler sees a sender that has gone; nobody else would answer.
+            if not self.cycle.response_started:
+                self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n")
             self.transport.close()
 
 

@@ -1,8 +1,7 @@
 """An HTTP request as the handlers see it, and the answers they give; plain ASGI, no framework."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from streams.gateway.problem import Problem
 
@@ -16,8 +15,7 @@ PROBLEM_JSON = b"application/problem+json"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request; header names are lower-case bytes."""
 
     method: str
@@ -30,8 +28,7 @@ class Request:
         return self.headers.get(name, b"").decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """Status, body and headers of a response."""
 
     status: int
