@@ -45,7 +45,7 @@ from streams.settings import KafkaSettings
 
 MATCHING = "storage.object.created"
 NAMES = [f"shop.order.step-{n}" for n in range(200)]
-BATCH = 500
+BATCH = router_module.SLICE
 SINGLE_EVENTS = 400
 EVERY_S = 0.02
 

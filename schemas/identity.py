@@ -16,16 +16,15 @@ def derived_id(*parts: str | int | None, ms: int = 0) -> str:
             first 48 bits and makes the id sortable and its age readable (DESIGN 5.2).
 
     """
-    digest = blake2b(digest_size=10)
-    for part in parts:
-        # The kind goes in as well: the number 1 and the text "1" are different names.
-        data = (
-            b"n"
-            if part is None
-            else (b"i%d" % part if isinstance(part, int) else b"s" + part.encode("utf-8", "surrogatepass"))
-        )
-        digest.update(b"%d:" % len(data) + data + _SEPARATOR)
-    return _as_uuid(ms, int.from_bytes(digest.digest()))
+    # The kind goes in as well: the number 1 and the text "1" are different names.
+    named = [
+        b"n"
+        if part is None
+        else (b"i%d" % part if isinstance(part, int) else b"s" + part.encode("utf-8", "surrogatepass"))
+        for part in parts
+    ]
+    whole = b"".join([b"%d:%b%b" % (len(data), data, _SEPARATOR) for data in named])
+    return _as_uuid(ms, int.from_bytes(blake2b(whole, digest_size=10).digest()))
 
 
 def _as_uuid(ms: int, rest_80: int) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from flows.core.trigger import Trigger
@@ -178,7 +179,10 @@ class PartitionRouter:
             self._rows.dead_letter(u.record, reason=u.error.reason, problem=str(u.error))
             for u in found.unreadable
         ]
-        matched = [pair for hit in found.hits if (pair := await self._match(hit, rows))]
+        for hit in found.hits:
+            if not self._codec.knows(hit.value):
+                await self._patiently("the schema registry", partial(self._learn, hit.value))
+        matched = [pair for hit in found.hits if (pair := self._match(hit, rows))]
         earlier = await self._earlier([hit for hit, _ in matched])
         for hit, targets in matched:
             duplicate = hit.duplicate or hit.id in earlier
@@ -188,12 +192,10 @@ class PartitionRouter:
                 rows.append(self._unroutable(hit, error.reason, str(error)))
         return rows
 
-    async def _match(self, hit: Hit, rows: list[Row]) -> tuple[Hit, Targets] | None:
+    def _match(self, hit: Hit, rows: list[Row]) -> tuple[Hit, Targets] | None:
         """Return whom an event may concern; adds a dead letter to `rows` when that cannot be said."""
         try:
-            targets = self._index.candidates(await self._decode(hit))
-        except (Transport, asyncio.CancelledError):
-            raise
+            targets = self._index.candidates(self._codec.decode(hit.value, EventRecord))
         except UndecodableError as error:
             rows.append(self._unroutable(hit, error.reason, str(error)))
         except Exception as error:
@@ -209,14 +211,11 @@ class PartitionRouter:
         self._ids.forget(hit.id)
         return self._rows.dead_letter(hit.record, reason=reason, problem=problem)
 
-    async def _decode(self, hit: Hit) -> EventRecord:
-        if not self._codec.knows(hit.value):
-            await self._patiently("the schema registry", lambda: self._learn(hit.value))
-        return self._codec.decode(hit.value, EventRecord)
-
     async def _learn(self, framed: bytes) -> None:
         try:
             await asyncio.to_thread(self._codec.learn, framed)
+        except UndecodableError:
+            return  # decoding will say it again, where it becomes a dead letter
         except OSError as error:
             raise Transport(f"the registry does not answer: {error}") from error
 

@@ -29,7 +29,7 @@ from streams.settings import KafkaSettings
 log = logging.getLogger(__name__)
 _IDLE_S = 0.25  # how late an acknowledgement, new definitions or a due mark are noticed without traffic
 _AGAIN_S = 0.5
-_SLICE = 500  # records routed before other partitions have their turn
+SLICE = 1000  # records routed before other partitions have their turn
 _WAITING_MAX = 10_000  # records read ahead a partition
 _FENCES_OPENING_MAX = 16
 
@@ -212,8 +212,8 @@ class Router:
         if fence.lost is not None:
             raise fence.lost
         if batch:
-            for at in range(0, len(batch), _SLICE):
-                await router.route(batch[at : at + _SLICE])
+            for at in range(0, len(batch), SLICE):
+                await router.route(batch[at : at + SLICE])
                 await asyncio.sleep(0)
             self._reader.taken(self._topics.events.name, router.partition, len(batch))
         else:

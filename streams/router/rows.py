@@ -21,6 +21,7 @@ _MARK_KEY = b"\x1fmark"  # no trigger is named by the empty text, so it meets no
 
 EVENT_BYTES_MAX = 4 << 20  # it travels on in candidate, state and run request, each one Kafka message (8 MiB)
 RAW_BYTES_MAX = 7 << 20  # the same for a dead letter; what is longer is cut
+_PLACES_MAX = 10_000
 Encode = Callable[[object], bytes]
 
 
@@ -39,6 +40,7 @@ class Rows:
         self._topics = topics
         self._partition = partition
         self._encode = encode
+        self._places: dict[tuple[str, str], tuple[int, bytes]] = {}
 
     def candidates(
         self, hit: Hit, targets: Sequence[tuple[Trigger, str]], triggers_offset: int, *, duplicate: bool
@@ -66,14 +68,25 @@ class Rows:
                 body=hit.value,
             )
             try:
-                key = f"{trigger.name}{KEY_SEPARATOR}{group_key}".encode()
-                rows.append(Row(topic.name, shard(key, topic.partitions), key, self._encode(candidate)))
+                partition, key = self._place(trigger.name, group_key)
+                rows.append(Row(topic.name, partition, key, self._encode(candidate)))
             except UnicodeEncodeError as error:  # JSON may hold half a character, Avro and Kafka may not
                 raise Poison(
                     f"the group {group_key!r} of trigger {trigger.name} is no text: {error}",
                     reason="not_text",
                 ) from error
         return rows
+
+    def _place(self, trigger: str, group_key: str) -> tuple[int, bytes]:
+        """Return partition and key of a group; groups are few beside candidates, so they are remembered."""
+        place = self._places.get((trigger, group_key))
+        if place is None:
+            key = f"{trigger}{KEY_SEPARATOR}{group_key}".encode()
+            place = shard(key, self._topics.candidates.partitions), key
+            if len(self._places) >= _PLACES_MAX:
+                self._places.clear()
+            self._places[trigger, group_key] = place
+        return place
 
     def marks(self, mark: Mark) -> list[Row]:
         """Return the mark for every candidates partition."""
