@@ -19,6 +19,7 @@ from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
 from streams.wiring.sink_lag import StoredLag
+from streams.wiring.sql_route import sql_routes
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def run(settings: Settings) -> None:
             probe=Probe(store, lambda: announce_ready(settings.data, "gateway", port=settings.port)),
             lag=lag,
             hooks=hooks(settings),
+            extra_routes=sql_routes(store),
             on_listening=listening,
             stop=ended,
         )
