@@ -18,7 +18,7 @@ from typing import Any
 
 from flows import call, definition, failure
 from flows.context import Recalled, running
-from flows.core import identity
+from flows.core import identity, lifecycle
 from flows.core.index import TriggerIndex
 from flows.core.reason import text_of
 from flows.core.trigger import Trigger
@@ -229,19 +229,27 @@ class Harness:
             except BaseException as error:
                 run.error = failure.describe(error)
                 pause_s = flow.retry.pause_s(run.attempts)
+                run.state = _next(run.state, "failed" if pause_s is None else "retrying")
                 if pause_s is None:
-                    run.state = "failed"
                     return
                 self.advance(pause_s)
                 run.attempts += 1
+                run.state = _next(run.state, "running")
             else:
-                run.state, run.error = "succeeded", None
+                run.state, run.error = _next(run.state, "succeeded"), None
                 return
 
     def _emitted(self, run: Run, event: Event) -> None:
         if event.id not in {one.id for one in run.emitted}:
             run.emitted.append(event)
             self._waiting.append(event)
+
+
+def _next(state: str, following: str) -> str:
+    """Hold the harness to the worker's life cycle."""
+    if not lifecycle.run_may(state, following):
+        raise FlowsError(f"a run cannot go from {state} to {following}")
+    return following
 
 
 class _Context:

@@ -101,6 +101,25 @@ def test_a_retried_run_skips_finished_tasks_and_emits_once() -> None:
     assert harness.now == START + timedelta(seconds=5)
 
 
+def test_equal_events_of_one_run_are_told_apart() -> None:
+    """Two events of one name and resource have two ids, from their ordinals, in the flow and in each task."""
+
+    @task
+    def twice() -> None:
+        for _ in range(2):
+            emit_event("same", {"resource.id": "x"})
+
+    @flow(on=event_trigger("go"))
+    def work() -> None:
+        twice()
+        twice()
+        emit_event("same", {"resource.id": "x"})
+
+    harness = Harness(work)
+    (run,) = harness.send(make_event("go", {"resource.id": "g"}))
+    assert len({event.id for event in run.emitted}) == len(run.emitted) == 5
+
+
 def test_a_task_is_tried_again_with_growing_pauses() -> None:
     """A task with retries pauses 1, 2, 4 s and its last failure fails the run with the user's traceback."""
 
