@@ -208,6 +208,25 @@ def test_an_assignment_may_choose_its_offsets(
         assert member.positions == {(topic, 0): 10}
 
 
+def test_an_assignment_that_fails_is_raised(
+    kafka: KafkaSettings, make_topic: Callable[..., str], producer: EventProducer
+) -> None:
+    """What `on_assign` raises comes out of `consume`; no record of that partition is handed out."""
+    topic = make_topic(partitions=1)
+    write(producer, topic, 0, 3)
+
+    def refuse(places: object) -> None:
+        raise Transport("the partition cannot be taken")
+
+    member = GroupConsumer(kafka, f"{topic}.g", [topic], on_assign=refuse)
+    seen: list[Record] = []
+    with pytest.raises(Transport, match="cannot be taken"):
+        wait_until(lambda: seen.extend(member.consume(100, 0.2)))
+    assert not seen
+    assert not member.owned
+    member.close()
+
+
 async def test_many_records_at_once(
     kafka: KafkaSettings, make_topic: Callable[..., str], producer: EventProducer
 ) -> None:
