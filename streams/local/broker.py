@@ -34,7 +34,7 @@ from streams.settings import KafkaSettings
 DEFAULT_PORT = 4292
 CLEAN_EXITS = (0, 143, -signal.SIGTERM)
 _FORMAT_TIMEOUT_S = 120
-ORPHAN_TIMEOUT_S = 30.0
+ORPHAN_TIMEOUT_S = 5.0  # it has been told already; what it acknowledged is durable either way
 _BIND_ATTEMPTS = 3
 _TAIL_LINES = 12
 
