@@ -1,6 +1,5 @@
 """Small parts of a run: results, failures, time limits, output, life cycle."""
 
-import json
 import time
 from enum import StrEnum
 
