@@ -1,7 +1,7 @@
 """A registry over the in-memory log, with a writer whose failures a test chooses."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -20,12 +20,16 @@ TOPIC = "_schemas"
 class FaultyWriter:
     """Writes; the next failure in `failures` is raised instead, after writing when `lands` says so."""
 
-    def __init__(self, log: MemoryLog, failures: list[tuple[EnsueError, bool]]) -> None:
+    def __init__(
+        self, log: MemoryLog, failures: list[tuple[EnsueError, bool]], before_write: Callable[[], None]
+    ) -> None:
         self._log = log
+        self._before_write = before_write
         self._failures = failures
         self.usable = True
 
     def write(self, key: bytes, value: bytes | None) -> int:
+        self._before_write()
         if not self._failures:
             return self._append(key, value)
         error, lands = self._failures.pop(0)
@@ -48,6 +52,7 @@ class InMemory:
         self.failures: list[tuple[EnsueError, bool]] = []
         self.opened = 0
         self.state = State()
+        self.before_write: Callable[[], None] = lambda: None
         self.reader = MemoryReader(self.log)
         self.schema_log = SchemaLog(
             self.reader,
@@ -61,7 +66,10 @@ class InMemory:
 
     def _open(self) -> FaultyWriter:
         self.opened += 1
-        return FaultyWriter(self.log, self.failures)
+        return FaultyWriter(self.log, self.failures, self._intrude)
+
+    def _intrude(self) -> None:
+        self.before_write()
 
 
 @contextmanager

@@ -142,8 +142,8 @@ async def _register(service: RegistryService, request: Request) -> Response:
 
 async def _lookup(service: RegistryService, request: Request) -> Response:
     schema = await _schema(request)
-    found = service.lookup(request.path_params["subject"], schema, deleted=_flag(request, "deleted"))
-    return reply(_document(found))
+    work = partial(service.lookup, request.path_params["subject"], schema, deleted=_flag(request, "deleted"))
+    return reply(_document(await to_thread.run_sync(work)))
 
 
 async def _delete_subject(service: RegistryService, request: Request) -> Response:

@@ -26,6 +26,7 @@ TOPIC = "_schemas"
 _BROKER_TIMEOUT_S = 120.0
 _TAKE_OVER_RETRY_S = 1.0
 _STOP_WITHIN_S = 12
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,8 @@ async def serve(
             try:
                 if on_listening is not None:
                     on_listening(sock.getsockname()[1])
-                await _run(build_app(RegistryService(state, log), settings.allowed_hosts), sock, log, ended)
+                hosts = [*settings.allowed_hosts, *([] if host in _ANY_ADDRESS else [host])]
+                await _run(build_app(RegistryService(state, log), hosts), sock, log, ended)
             finally:
                 await asyncio.to_thread(log.close)
     finally:

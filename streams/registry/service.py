@@ -10,7 +10,7 @@ from streams.registry import problem
 from streams.registry.log_format import ConfigSet, HighestId, SchemaVersion, SubjectDeleted
 from streams.registry.problem import RegistryProblem
 from streams.registry.schema_log import SchemaLog
-from streams.registry.state import LEVEL_DEFAULT, State, canonical
+from streams.registry.state import LEVEL_DEFAULT, State, canonical, text_of
 
 _ATTEMPTS_MAX = 3
 VERSION_MAX = (1 << 31) - 1
@@ -71,6 +71,10 @@ class RegistryService:
             schema=schema,
         )
         self._log.append(entry)
+        if any(text_of(use) != text for use in self._state.uses(entry.id)):
+            # Our fence holds among ourselves only; another kind of registry wrote in between.
+            self._log.append(SchemaVersion(subject=subject, version=entry.version, gone=True))
+            raise problem.timed_out(f"id {entry.id} was given out by another registry meanwhile")
         written = self._state.find(subject, text)
         if written is None:
             raise problem.store_failed(f"'{subject}' was written but is not what the log says now")

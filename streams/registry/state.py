@@ -1,5 +1,6 @@
 """What the topic `_schemas` says, folded into memory. Thread-safe; only the log's reader applies."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
@@ -14,6 +15,14 @@ LEVEL_DEFAULT = Level.BACKWARD
 def canonical(text: str) -> str:
     """Return a schema's JSON text in one spelling, so that spaces and the order of keys do not count."""
     return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+
+
+def text_of(entry: SchemaVersion) -> str:
+    """Return what identifies a version's schema; other kinds than Avro, and what is no JSON, as it stands."""
+    if entry.kind == "AVRO":
+        with contextlib.suppress(ValueError, RecursionError):
+            return canonical(entry.schema)
+    return f"{entry.kind} {entry.schema}"
 
 
 class State:
@@ -51,8 +60,7 @@ class State:
         self._subjects.setdefault(entry.subject, {})[entry.version] = entry
         self._by_id.setdefault(entry.id, {})[entry.subject, entry.version] = entry
         self._id_max = max(self._id_max, entry.id)
-        if entry.kind == "AVRO":
-            self._ids.setdefault(canonical(entry.schema), entry.id)
+        self._ids.setdefault(text_of(entry), entry.id)
 
     def _remove(self, subject: str, version: int) -> None:
         entry = self._subjects.get(subject, {}).pop(version, None)
@@ -64,8 +72,9 @@ class State:
         del uses[subject, version]
         if not uses:
             del self._by_id[entry.id]
-            if entry.kind == "AVRO" and self._ids.get(canonical(entry.schema)) == entry.id:
-                del self._ids[canonical(entry.schema)]
+        text = text_of(entry)
+        if self._ids.get(text) == entry.id and not any(text_of(use) == text for use in uses.values()):
+            del self._ids[text]
 
     @property
     def id_max(self) -> int:
@@ -97,7 +106,7 @@ class State:
     def find(self, subject: str, text: str, *, deleted: bool = False) -> SchemaVersion | None:
         """The newest version of `subject` with this canonical text."""
         for entry in reversed(list(self.versions(subject, deleted=deleted).values())):
-            if entry.kind == "AVRO" and canonical(entry.schema) == text:
+            if text_of(entry) == text:
                 return entry
         return None
 
