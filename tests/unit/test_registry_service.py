@@ -176,8 +176,10 @@ def test_foreign_records_are_left_out() -> None:
     ]
     for key, value in [*noise, (b'{"keytype":"MODE","magic":0}', b'{"mode":"IMPORT"}')]:
         log.append(Outgoing(TOPIC, 0, key, value))
+    log.append(foreign("no-json", 3, "{"))
     with registry(log) as made:
-        assert made.service.register("a", schema("x")).id == 1
+        assert made.service.register("a", schema("x")).id == 4
+        assert made.service.by_id(3)[0].schema == "{"
 
 
 def test_concurrent_registrations_give_one_id_a_schema() -> None:
