@@ -33,6 +33,7 @@ KEY_SEPARATOR = "\x1f"
 RAW_BYTES_MAX = 7 << 20  # a dead letter is one Kafka message (8 MiB) too
 _CANDIDATE, _TICK = "candidate", "tick"
 _DEFINITIONS_KEPT = 16
+_DEFINITIONS_WAIT_S = 30.0
 
 ReadStates = Callable[[int], Mapping[bytes, LogRecord]]
 
@@ -85,6 +86,7 @@ class EvaluateShard:
         self._definitions = definitions
         self._read_states = read_states
         self._triggers: OrderedDict[int, Mapping[str, Trigger]] = OrderedDict()
+        self._reached_offset = -1
         self._fence: FencedProducer | None = None
         self._fold: Fold | None = None
 
@@ -133,7 +135,7 @@ class EvaluateShard:
             if candidate.kind != _CANDIDATE:
                 self._count_other(candidate, record)
                 return []
-            await self._definitions.reached(candidate.triggers_offset)
+            await self._reached(candidate.triggers_offset)
             if candidate.body is not None:
                 await self._learn(candidate.body)
             decision = fold.take(record, candidate, self._in_force)
@@ -155,6 +157,18 @@ class EvaluateShard:
         self.counts.decided += bool(decision.verdicts)
         self.counts.fired += len(decision.requests)
         return rows
+
+    async def _reached(self, triggers_offset: int) -> None:
+        if triggers_offset <= self._reached_offset:
+            return
+        try:
+            await asyncio.wait_for(self._definitions.reached(triggers_offset), _DEFINITIONS_WAIT_S)
+        except TimeoutError:
+            raise Transport(
+                f"candidates[{self.partition}] names definitions below {triggers_offset}, but the triggers log "
+                f"was not read that far within {_DEFINITIONS_WAIT_S:g} s; was it made anew?"
+            ) from None
+        self._reached_offset = triggers_offset
 
     def _count_other(self, candidate: Candidate, record: LogRecord) -> None:
         """Marks say how far the router is, for timers; there are no timers yet."""

@@ -13,7 +13,7 @@ class PartitionHealth:
         position: The next event to route.
         end: Offset after the last event, as last seen.
         triggers_offset: Of the definitions in force.
-        moved_s: Monotonic time of the last step.
+        moved_s: Monotonic time of the last step, or look for one.
         waiting_for: Who keeps the partition waiting, empty when nobody does.
         reason: Their last answer.
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 Targets = list[tuple[Trigger, str]]
 _RETRY_FIRST_S = 0.05
 _RETRY_MAX_S = 2.0
+_DEFINITIONS_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +98,22 @@ class PartitionRouter:
         if start < low:
             log.error("events[%d]: %d to %d are gone by retention, unrouted", self.partition, start, low)
             start = low
-        await self._patiently("the triggers log", lambda: self._definitions.reached(triggers_offset))
+        await self._patiently("the triggers log", lambda: self._reached(triggers_offset))
         await self._remember(low, start)
         self._use(triggers_offset)
         self.progress.start(start)
         await self._mark(start, triggers_offset)
         return start
+
+    async def _reached(self, triggers_offset: int) -> None:
+        try:
+            await asyncio.wait_for(self._definitions.reached(triggers_offset), _DEFINITIONS_WAIT_S)
+        except TimeoutError:
+            at = self._definitions.position
+            raise Transport(
+                f"the mark of events[{self.partition}] names definitions below {triggers_offset}, but the "
+                f"triggers log is read up to {at}; was it made anew?"
+            ) from None
 
     async def _remember(self, low: int, start: int) -> None:
         first = max(low, start - self._limits.ids_max)

@@ -162,8 +162,10 @@ class Router:
                 await self._tenure(partition, health)
             except Transport as error:
                 log.warning("%s is dropped: %s", place, error)
-            except Exception:
+                health.waits_for("the broker", str(error))
+            except Exception as error:
                 log.exception("%s is dropped after an error of ours", place)
+                health.waits_for("another try", repr(error))
             health.state = "lost"
             await self._held_again(partition)
 
@@ -196,10 +198,11 @@ class Router:
             )
             start = await router.recover()
             health.state = "routing"
+            health.waits_for("", "")
             health.moved(start, self._clock.monotonic_s())
             self._reader.start(self._topics.events.name, partition, start, inbox.sink())
             while True:
-                await self._serve(router, fence, inbox)
+                await self._serve(router, fence, inbox, health)
         finally:
             self._reader.stop(self._topics.events.name, partition)
             if opening.done():
@@ -207,7 +210,9 @@ class Router:
             else:  # cancelled meanwhile: one cannot close what is about to open
                 opening.add_done_callback(lambda _: fence.close())
 
-    async def _serve(self, router: PartitionRouter, fence: FencedProducer, inbox: "_Inbox") -> None:
+    async def _serve(
+        self, router: PartitionRouter, fence: FencedProducer, inbox: "_Inbox", health: PartitionHealth
+    ) -> None:
         batch = await inbox.take(_IDLE_S)
         if fence.lost is not None:
             raise fence.lost
@@ -218,6 +223,7 @@ class Router:
             self._reader.taken(self._topics.events.name, router.partition, len(batch))
         else:
             await router.keep_up()
+            health.moved(router.progress.routed, self._clock.monotonic_s())
         self._membership.commit(router.partition, router.progress.acknowledged)
 
 
