@@ -33,7 +33,7 @@ KEY_SEPARATOR = "\x1f"
 RAW_BYTES_MAX = 7 << 20  # a dead letter is one Kafka message (8 MiB) too
 _CANDIDATE, _TICK = "candidate", "tick"
 _DEFINITIONS_KEPT = 16
-_DEFINITIONS_WAIT_S = 30.0
+_DEFINITIONS_WAIT_S = 10.0
 
 ReadStates = Callable[[int], Mapping[bytes, LogRecord]]
 
@@ -165,8 +165,8 @@ class EvaluateShard:
             await asyncio.wait_for(self._definitions.reached(triggers_offset), _DEFINITIONS_WAIT_S)
         except TimeoutError:
             raise Transport(
-                f"candidates[{self.partition}] names definitions below {triggers_offset}, but the triggers log "
-                f"was not read that far within {_DEFINITIONS_WAIT_S:g} s; was it made anew?"
+                f"candidates[{self.partition}] names definitions below {triggers_offset}, but the triggers "
+                f"log was not read that far within {_DEFINITIONS_WAIT_S:g} s; was it made anew?"
             ) from None
         self._reached_offset = triggers_offset
 
