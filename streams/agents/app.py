@@ -6,6 +6,7 @@ but for one thing: at each rebalance Faust clears its buffers, which here would 
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def faust_settings(
         "broker_credentials": credentials(security),
         "broker_session_timeout": session_timeout_s,
         "broker_heartbeat_interval": session_timeout_s / _HEARTBEATS_PER_SESSION,
+        "broker_rebalance_timeout": session_timeout_s,  # a member that hangs is waited for no longer
         "broker_request_timeout": request_s,
         "broker_commit_interval": 3600.0,  # Faust has nothing to commit: ownership does
         "broker_commit_livelock_soft_timeout": 1e9,
@@ -117,6 +119,8 @@ class WorkerApp:
         self.app.transport = ShardTransport(self.app.conf.broker_consumer, self.app)
         self.app.on_partitions_assigned.connect(self._assigned, weak=False)
         self.group = FaustGroup(self.app)
+        self._beat_s = time.monotonic()
+        self._pulse: asyncio.Task[None] | None = None
         self._ownerships: list[Ownership] = []
         self.on_assignment: Callable[[Assignment], None] | None = None
 
@@ -146,6 +150,16 @@ class WorkerApp:
     async def start(self) -> None:
         """Join the group; assignments follow."""
         await self.app.start()
+        self._pulse = asyncio.ensure_future(self._beat())
+
+    async def _beat(self) -> None:
+        while True:
+            self._beat_s = time.monotonic()
+            await asyncio.sleep(1)
+
+    def heard_s(self) -> dict[str, float]:
+        """When the event loop and the group's consumer last showed life, for the watchdog."""
+        return {"the event loop": self._beat_s, "Faust's consumer": self.group.polled_s}
 
     async def run(self) -> None:
         """Wait until the app is stopped. Raises Transport when Faust has crashed: the process must end."""
@@ -159,3 +173,5 @@ class WorkerApp:
         await self.group.wait_calm(self._session_timeout_s)  # until then nobody else could take over
         await asyncio.gather(*(ownership.stop() for ownership in self._ownerships))
         await self.app.stop()
+        if self._pulse is not None:
+            self._pulse.cancel()

@@ -46,11 +46,18 @@ class _Consumer(driver.Consumer):
     """Polls, so that the member counts as alive, and hands nothing on."""
 
     RebalanceListener = _Listener
-    polled_s: float = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.polled_s = time.monotonic()
+        super().__init__(*args, **kwargs)
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        records = await super()._wait_next_records(timeout)
+        self.polled_s = time.monotonic()
+        return records
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Mapping[Any, Any]:
         await super()._getmany(active_partitions, timeout)
-        self.polled_s = time.monotonic()
         return {}
 
 
@@ -101,6 +108,11 @@ class FaustGroup:
         self._calm.set()
         places = [(tp.topic, tp.partition) for tp in self._consumer.assignment()]
         return assignment(coordinator.generation, coordinator.member_id, places)
+
+    @property
+    def polled_s(self) -> float:
+        """Monotonic time of the last completed poll."""
+        return float(self._app.consumer.polled_s)
 
     async def wait_calm(self, timeout_s: float) -> None:
         """Wait for a rebalance that is under way to end; a member that leaves meanwhile is not let go."""

@@ -2,8 +2,8 @@
 
 The group assigns, the broker's fence decides. A partition is taken in a fixed order (shut the former owner
 out, read its logs to the end, act) and dropped at once when a write is refused or when an assignment comes
-without it. Kafka's eager protocol revokes everything at each rebalance only to give most of it back; what this member
-holds before and after without a break is kept, because the fence alone already makes that safe.
+without it. Kafka's eager protocol revokes everything at each rebalance only to give most of it back; what
+member holds before and after without a break is kept, because the fence alone already makes that safe.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from streams.agents.shard import (
     Role,
     Shard,
 )
-from streams.agents.tenure import Tenure, OnLost
+from streams.agents.tenure import OnLost, Tenure
 from streams.errors import Transport
 from streams.kafka.fenced import FencedProducer
 

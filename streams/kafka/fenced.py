@@ -241,11 +241,12 @@ class FencedProducer:
     def commit(self) -> None:
         """Commit and begin anew; blocks; writes that come meanwhile are held and follow it."""
         with self._changed:
-            if self._committing or self._lost is not None or self._closed or self._dirty_since is None:
+            producer = self._producer  # close() may take it away meanwhile
+            if self._committing or self._lost is not None or producer is None or self._dirty_since is None:
                 return
             self._committing = True
         try:
-            self._leave()
+            self._leave(producer)
         except KafkaException as error:
             self._lose(error.args[0], "a commit was refused")
             return
@@ -259,12 +260,12 @@ class FencedProducer:
         if held:
             shared_pump().busy(self)
 
-    def _leave(self) -> None:
+    def _leave(self, producer: Any) -> None:
         deadline = time.monotonic() + _COMMIT_TIMEOUT_S
         while True:
             try:
-                self._producer.commit_transaction(max(deadline - time.monotonic(), 0.1))
-                self._producer.begin_transaction()
+                producer.commit_transaction(max(deadline - time.monotonic(), 0.1))
+                producer.begin_transaction()
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() >= deadline:
                     raise

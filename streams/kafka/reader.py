@@ -5,6 +5,7 @@ position live in this thread alone, so no batch can straddle a change of either.
 `waiting_max` records handed on but not yet taken is put aside and taken up again where it stopped.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -17,9 +18,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streams.kafka.log_record import LogRecord, from_message
 
 _BATCH_MAX = 2_000
+_ASK_S = 5.0
 _WAIT_S = 0.05  # how late a change of assignment is noticed on idle partitions
 WAITING_MAX = 4_096
 COMMANDS_MAX = 10_000
+
+log = logging.getLogger(__name__)
 
 Sink = Callable[[Sequence[LogRecord]], None]
 
@@ -29,6 +33,7 @@ _PROPERTIES: Mapping[str, Any] = {
     "enable.auto.offset.store": False,
     "isolation.level": "read_uncommitted",
     "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 5,
     "fetch.message.max.bytes": 1 << 20,
@@ -104,6 +109,18 @@ class PartitionReader:
             for (t, p), r in list(self._readings.items())
         ]
 
+    def ask_ends(self, still_for_s: float) -> None:
+        """Ask the broker for the ends of partitions that stand still for so long; blocks."""
+        before_s = time.monotonic() - still_for_s
+        for place, reading in list(self._readings.items()):
+            if reading.moved_s < before_s:
+                try:
+                    _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_S)
+                except KafkaException:
+                    continue  # the broker is away: nothing stands still that could move
+                if end > reading.end:
+                    reading.end, reading.moved_s = end, time.monotonic()
+
     def close(self) -> None:
         """End the thread; blocks for a poll at most."""
         self._closed.set()
@@ -149,24 +166,23 @@ class PartitionReader:
     def _hand_on(self, messages: Sequence[Any]) -> None:
         batches: dict[tuple[str, int], list[LogRecord]] = {}
         for message in messages:
+            place = (message.topic(), message.partition())
+            reading = self._readings.get(place)
+            if reading is None or reading.aside or message.offset() < reading.position:
+                continue
             if message.error() is None:
-                place = (message.topic(), message.partition())
-                reading = self._readings.get(place)
-                if reading is not None and not reading.aside and message.offset() >= reading.position:
-                    batches.setdefault(place, []).append(from_message(message))
+                batches.setdefault(place, []).append(from_message(message))
+                reading.position = message.offset() + 1
+            elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
+                reading.position = message.offset()  # past transaction markers, which are no records
+            else:
+                log.info("%s[%d]: %s", *place, message.error().str())
         for place, batch in batches.items():
             reading = self._readings[place]
-            reading.position = batch[-1].offset + 1
             reading.waiting += len(batch)
             reading.moved_s = time.monotonic()
-            self._see_end(place, reading)
+            reading.end = max(reading.end, reading.position)
             if reading.waiting > self._waiting_max:
                 reading.aside = True
                 self._consumer.incremental_unassign([TopicPartition(*place)])
             reading.sink(batch)
-
-    def _see_end(self, place: tuple[str, int], reading: _Reading) -> None:
-        try:
-            _, reading.end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-        except (KafkaException, KafkaError):
-            reading.end = max(reading.end, reading.position)

@@ -80,7 +80,8 @@ def fold_latest(client: Mapping[str, Any], topic: str, partition: int) -> dict[b
     """Return the newest record of every key of a compacted log; a tombstone removes its key.
 
     Not for topics that fenced producers write: the broker's cleaner takes away what an aborted transaction
-    carried (see `owned_log`). The dictionary is in order of each key's *first* surviving write. Blocks; raises Transport.
+    carried (see `owned_log`). The dictionary is in order of each key's *first* surviving write.
+    Blocks; raises Transport.
     """
     latest: dict[bytes, LogRecord] = {}
     for batch in read_to_end(client, topic, partition):

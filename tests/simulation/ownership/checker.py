@@ -31,22 +31,30 @@ class Verdict:
         )
 
 
-def ended_runs(bootstrap: str) -> tuple[dict[bytes, set[bytes]], int]:
-    """Terminal states by run, and the number of records they came in."""
-    states: dict[bytes, set[bytes]] = defaultdict(set)
-    count = 0
-    for partition in range(PARTITIONS):
-        for batch in read_to_end({"bootstrap.servers": bootstrap}, "run-log", partition):
-            for record in batch:
-                states[record.key or b""].add(record.value or b"")
-                count += 1
-    return states, count
+class RunLog:
+    """Terminal states by run, read on from where the last reading stopped."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.states: dict[bytes, set[bytes]] = defaultdict(set)
+        self.records = 0
+        self._client = {"bootstrap.servers": bootstrap}
+        self._next = [0] * PARTITIONS
+
+    def read(self) -> None:
+        """Read all partitions to their ends."""
+        for partition in range(PARTITIONS):
+            for batch in read_to_end(self._client, "run-log", partition, start=self._next[partition]):
+                for record in batch:
+                    self.states[record.key or b""].add(record.value or b"")
+                self.records += len(batch)
+                self._next[partition] = batch[-1].offset + 1
 
 
-def check(cluster: Cluster, load: Load) -> Verdict:
+def check(cluster: Cluster, load: Load, run_log: RunLog) -> Verdict:
     """Read all logs to their ends and compare."""
     client = {"bootstrap.servers": cluster.bootstrap}
-    states, records = ended_runs(cluster.bootstrap)
+    run_log.read()
+    states, records = run_log.states, run_log.records
     counts: dict[bytes, int] = {}
     shortened = 0
     for partition in range(PARTITIONS):

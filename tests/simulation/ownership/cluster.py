@@ -19,7 +19,13 @@ PARTITIONS = 8
 ROOT = Path(__file__).parents[3]
 # Kept for ever but for what the owner deletes; segments roll by force, so that deletion really happens.
 _OWNED = {"cleanup.policy": "delete", "retention.ms": "-1", "segment.ms": "1000"}
-TOPICS = {"candidates": {}, "state": _OWNED, "runs": {}, "journal": _OWNED, "run-log": {}}
+TOPICS: dict[str, dict[str, str]] = {
+    "candidates": {},
+    "state": _OWNED,
+    "runs": {},
+    "journal": _OWNED,
+    "run-log": {},
+}
 
 
 def create_topics(bootstrap: str) -> None:

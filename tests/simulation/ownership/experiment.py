@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.simulation.ownership.checker import Verdict, check, ended_runs, recovery
+from tests.simulation.ownership.checker import RunLog, Verdict, check, recovery
 from tests.simulation.ownership.cluster import Cluster, Load, create_topics
 from tests.simulation.ownership.nemesis import Nemesis
 
@@ -36,7 +36,7 @@ def run(
     """Run it once on a broker of its own; prints the seed first, so that a failure can be repeated."""
     print(f"ownership experiment: seed {seed}, {kind} producers, {duration_s:g} s", flush=True)
     create_topics(bootstrap)
-    load = Load(bootstrap)
+    load, run_log = Load(bootstrap), RunLog(bootstrap)
     load.unfinished_runs(old_runs)
     cluster = Cluster(bootstrap, folder, kind, session_s)
     try:
@@ -44,18 +44,18 @@ def run(
             cluster.join()
         cluster.wait_active(120)
         recovered_s = _until_recovered(cluster, old_runs)
-        _until_ended(bootstrap, load, 60)
-        accepted_per_s = _burst(bootstrap, load, burst)
+        _until_ended(run_log, load, 60)
+        accepted_per_s = _burst(run_log, load, burst)
         nemesis = Nemesis(cluster, seed)
         started = time.monotonic()
         for _ in load.candidates(rate_per_s, started + duration_s):
             nemesis.act(time.monotonic() - started)
             assert not cluster.crashed(), f"ended by themselves: {cluster.crashed()}"
         list(nemesis.rest())
-        _until_ended(bootstrap, load, SETTLE_S)
+        _until_ended(run_log, load, SETTLE_S)
         cluster.wait_active(30)
         return Outcome(
-            verdict=check(cluster, load),
+            verdict=check(cluster, load, run_log),
             seed=seed,
             recovered_s=recovered_s,
             accepted_per_s=accepted_per_s,
@@ -76,22 +76,24 @@ def _until_recovered(cluster: Cluster, runs: int) -> float | None:
     return None
 
 
-def _until_ended(bootstrap: str, load: Load, timeout_s: float) -> None:
+def _until_ended(run_log: RunLog, load: Load, timeout_s: float) -> None:
     """Wait until everything asked for has ended, or the time is over: the checker judges."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if load.acked <= ended_runs(bootstrap)[0].keys():
+        run_log.read()
+        if load.acked <= run_log.states.keys():
             return
         time.sleep(1)
 
 
-def _burst(bootstrap: str, load: Load, count: int) -> float:
+def _burst(run_log: RunLog, load: Load, count: int) -> float:
     """Requests per second from the first write to the last terminal state, in a quiet cluster."""
     if not count:
         return 0.0
     started = time.monotonic()
     runs = set(load.requests(count))
-    while not runs <= ended_runs(bootstrap)[0].keys():
+    while not runs <= run_log.states.keys():
+        run_log.read()
         assert time.monotonic() - started < 120, "the burst did not end within 120 s"
         time.sleep(0.2)
     return count / (time.monotonic() - started)

@@ -17,5 +17,5 @@ class PlainProducer(FencedProducer):
     def _enter(self, producer: Any, timeout_s: float) -> None:
         """There is nothing to enter."""
 
-    def _leave(self) -> None:
+    def _leave(self, producer: Any) -> None:
         """There is nothing to commit."""
