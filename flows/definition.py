@@ -28,6 +28,7 @@ from flows.core.trigger import THRESHOLD_MAX, Trigger
 from flows.errors import InvalidDefinition, TemplateError
 from schemas import record
 
+NAME_CHARS_MAX = 200
 NOT_YET = frozenset(
     {
         *(
@@ -143,6 +144,10 @@ def parse(
     called = given.name or name
     if not called:
         raise InvalidDefinition(what, [("name", "is missing; a trigger's name is its identity")])
+    if len(called) > NAME_CHARS_MAX or not called.isprintable():
+        # A name is part of Kafka keys, where a control character separates it from the group.
+        fault = f"must be at most {NAME_CHARS_MAX} characters, all of them printable"
+        raise InvalidDefinition(what, [("name", fault)])
     try:
         template.check(given.parameters)
     except TemplateError as error:

@@ -80,6 +80,8 @@ def test_trigger_json_goes_around() -> None:
         ({"expect": [""]}, "expect[0]", "not empty"),
         ({"parameters": {"a": "{{ range(9) }}"}}, "parameters", "Call"),
         ([], "", "valid dictionary"),
+        ({"name": "a\x1fb"}, "name", "printable"),
+        ({"name": "a" * 201}, "name", "printable"),
     ],
 )
 def test_faults_of_trigger_json_have_their_path(given: object, path: str, text: str) -> None:
