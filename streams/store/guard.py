@@ -10,15 +10,15 @@ Never run EXPLAIN AST on raw text: it executes a second statement.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Protocol
 
 from streams.errors import BadInput
 from streams.store import sql_files
 
-Ask = Callable[[str, Mapping[str, str]], str]  # trusted statement, bound values → TSVRaw text
+NORMAL = "SELECT formatQuerySingleLineOrNull({q:String})"
 ROWS_MAX = 100_000
 TEXT_CHARS_MAX = 100_000
 SYNTAX_ERROR = 62
@@ -46,6 +46,18 @@ _SYSTEM_TABLES = frozenset(
 _FOREIGN = frozenset({"system", "information_schema", "default", "_temporary_and_external_tables"})
 _SHOW_TABLES = re.compile(r"SHOW TABLES(?: FROM (\w+))?")
 _DESCRIBE = re.compile(r"DESCRIBE TABLE (?:(\w+)\.)?(\w+)")
+
+
+class Parser(Protocol):
+    """ClickHouse's own parser, on a handle or for a user that is read-only itself."""
+
+    def normal(self, sql: str) -> str | None:
+        """Return `sql`, bound as a value, as formatQuerySingleLineOrNull writes it; nothing of it runs."""
+        ...
+
+    def tree(self, sql: str) -> str:
+        """Return EXPLAIN AST of normal text, with the stranger's values bound."""
+        ...
 
 
 class Refused(BadInput):
@@ -76,54 +88,47 @@ def _allowed_lower() -> frozenset[str]:
     return frozenset(name.lower() for name in allowed_functions())
 
 
-def permit(sql: str, parameters: Mapping[str, str], database: str, ask: Ask) -> Permitted:
+def permit(sql: str, database: str, parser: Parser, functions: frozenset[str]) -> Permitted:
     """Return what may run in place of `sql`; raises Refused.
 
     Args:
         sql: a stranger's text.
-        parameters: values bound to `{name:Type}` in it.
         database: the only one whose tables may be read, beside a few system tables.
-        ask: runs a statement of ours on a handle that is itself read-only.
+        parser: ClickHouse's own.
+        functions: all function names that this ClickHouse knows.
 
     """
     if len(sql) > TEXT_CHARS_MAX:
         raise Refused(
             f"The statement has {len(sql)} characters; at most {TEXT_CHARS_MAX} are read.", code=SYNTAX_ERROR
         )
-    normal = _normal(sql, ask)
+    normal = _normal(sql, parser)
     output_format = None
     if found := _FORMAT.match(normal):
         output_format = found[2]
         if not _FORMATS.fullmatch(output_format):
             raise Refused(f"The output format {output_format} is not offered; use JSON, CSV, TSV or Parquet.")
-        normal = _normal(found[1], ask)
+        normal = _normal(found[1], parser)
     normal = _about_tables(normal, database) or normal
     wrapped = f"SELECT * FROM ({normal}) LIMIT {ROWS_MAX + 1}"  # noqa: S608 - layer 4; layer 3 was before
-    if ask("SELECT formatQuerySingleLineOrNull({q:String}) IS NULL", {"q": escaped(wrapped)}).strip() != "0":
+    if parser.normal(wrapped) is None:
         raise Refused(
             "Only one SELECT is run here (no INSERT, SYSTEM, KILL, SET, INTO OUTFILE, SHOW or EXPLAIN); "
             "ask system.tables and system.columns what there is."
         )
-    tree = ask(f"EXPLAIN AST {wrapped}", parameters)
-    for line in tree.rstrip("\n").split("\n"):
-        _check_node(line, database)
+    for line in parser.tree(wrapped).rstrip("\n").split("\n"):
+        _check_node(line, database, functions)
     return Permitted(sql=wrapped, output_format=output_format)
 
 
-def _normal(sql: str, ask: Ask) -> str:
-    text = ask("SELECT formatQuerySingleLineOrNull({q:String})", {"q": escaped(sql)}).removesuffix("\n")
-    if text == "\\N" or not text:
+def _normal(sql: str, parser: Parser) -> str:
+    text = parser.normal(sql)
+    if not text:
         raise Refused(
             "This is not one SQL statement: check quotes and brackets, and send statements one by one.",
             code=SYNTAX_ERROR,
         )
     return text
-
-
-def escaped(text: str) -> str:
-    """Return `text` as the value of a String parameter: ClickHouse reads values in TSV's escapes."""
-    text = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return text.replace("\r", "\\r").replace("\0", "\\0")
 
 
 def _about_tables(normal: str, database: str) -> str | None:
@@ -136,7 +141,7 @@ def _about_tables(normal: str, database: str) -> str | None:
     return None
 
 
-def _check_node(line: str, database: str) -> None:
+def _check_node(line: str, database: str, functions: frozenset[str]) -> None:
     found = _AST_LINE.match(line)
     if found is None or found[1] not in _NODES:
         raise Refused(f"This part of the statement is not offered to readers: {line.strip()[:80]}")
@@ -146,9 +151,17 @@ def _check_node(line: str, database: str) -> None:
         _check_function(name.split(" ", 1)[0])
     elif kind == "TableIdentifier":
         _check_table(name, database)
-    elif kind == "Identifier" and name.split(".", 1)[0].lower() in _FOREIGN and name not in _SYSTEM_TABLES:
+    elif kind == "Identifier":
+        _check_identifier(name, database, functions)
+
+
+def _check_identifier(name: str, database: str, functions: frozenset[str]) -> None:
+    if name.split(".", 1)[0].lower() in _FOREIGN and name not in _SYSTEM_TABLES:
         # `x IN system.processes` names a table where a column could stand.
         raise Refused(f"{name[:80]} is not readable; the tables of {database} are.")
+    if name in functions and name not in allowed_functions():
+        # `arrayMap(file, …)` names a function where a column could stand.
+        raise Refused(f"{name[:80]} is the name of a function that is not offered; call yours otherwise.")
 
 
 def _check_function(name: str) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.errors import Overload
+from streams.store import sql_files
 from streams.store.engine import Answer, Engine, EngineError, Handle
-from streams.store.guard import Refused, permit
+from streams.store.guard import NORMAL, Refused, permit
 from streams.store.http_request import READONLY, StatementRequest, as_insert
 from streams.store.migrate import migrate
 from streams.store.running import Leases, Running, kill_prefix
@@ -27,6 +28,23 @@ class Reply:
     output_format: str | None
 
 
+class HandleParser:
+    """The parser of the engine in this process."""
+
+    def __init__(self, handle: Handle, parameters: Mapping[str, str]) -> None:
+        self._handle = handle
+        self._parameters = parameters
+
+    def normal(self, sql: str) -> str | None:
+        """Return the normal text, None when `sql` is not one statement."""
+        text = self._handle.query(NORMAL, "TSVRaw", {"q": _escaped(sql)}).data.decode().removesuffix("\n")
+        return None if text == "\\N" else text
+
+    def tree(self, sql: str) -> str:
+        """Return EXPLAIN AST."""
+        return self._handle.query(f"EXPLAIN AST {sql}", "TSVRaw", self._parameters).data.decode()
+
+
 class Statements:
     """All ways into the engine. Methods block; call them off the event loop."""
 
@@ -38,6 +56,8 @@ class Statements:
         with engine.writer() as handle:
             migrate(lambda sql, values: handle.query(sql, "TSV", values).data.decode())
             self._leases.load(handle)
+            names = handle.query(sql_files.query_text("function_names"), "TSVRaw").data.decode()
+            self._functions = frozenset(names.split())
 
     def run(self, request: StatementRequest, database: str) -> Reply:
         """Run a request; raises EngineError, Refused or Overload."""
@@ -97,10 +117,8 @@ class Statements:
             self._waiting.release()
 
     def _guarded(self, handle: Handle, text: str, request: StatementRequest) -> Reply:
-        def ask(sql: str, values: Mapping[str, str]) -> str:
-            return handle.query(sql, "TSVRaw", values).data.decode()
-
-        permitted = permit(text, request.parameters, self._engine.database, ask)
+        parser = HandleParser(handle, request.parameters)
+        permitted = permit(text, self._engine.database, parser, self._functions)
         output_format = permitted.output_format or request.default_format
         answer = handle.query(permitted.sql, output_format, request.parameters)
         return Reply(answer=answer, output_format=output_format)
@@ -109,3 +127,9 @@ class Statements:
 def _trailing_format(text: str) -> str | None:
     words = text.rstrip().rstrip(";").split()
     return words[-1] if len(words) > 2 and words[-2].upper() == "FORMAT" else None
+
+
+def _escaped(text: str) -> str:
+    """Return `text` as the value of a String parameter: the engine reads values in TSV's escapes."""
+    text = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return text.replace("\r", "\\r").replace("\0", "\\0")

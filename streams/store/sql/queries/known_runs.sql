@@ -1,0 +1,1 @@
+SELECT id, state FROM runs WHERE id IN {ids:Array(UUID)}
