@@ -15,7 +15,7 @@ CODE = (*PACKAGES, "tests", "bench", "examples")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 # Modules that a person or a process starts, so nothing imports them.
-ENTRY_POINTS = {"streams.cli.main", "streams.runs.child", "schemas.release"}
+ENTRY_POINTS = {"streams.cli.main", "streams.runs.child", "schemas.release", "flows.testing"}
 BANNED_CALLS = {
     "uuid4": "derive the id (schemas.identity) or draw a UUIDv7 (schemas.new_id)",
     "eval": "parse the text instead",
