@@ -38,8 +38,9 @@ _KEYS_CACHED = 16_384
 class ItemRefused(ValueError):
     """An event that cannot be taken: which field, and why."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, *, status: int = 422) -> None:
         super().__init__(reason)
+        self.status = status
         self.field = field
         self.reason = reason
 
@@ -145,7 +146,8 @@ class Writer:
 
     def _fits(self, value: bytes) -> None:
         if len(value) > self.limits.event_bytes:
-            raise ItemRefused("", f"the event has {len(value)} bytes, {self.limits.event_bytes} are the most")
+            reason = f"the event has {len(value)} bytes, {self.limits.event_bytes} are the most"
+            raise ItemRefused("", reason, status=413)
 
 
 @lru_cache(maxsize=_KEYS_CACHED)

@@ -58,7 +58,8 @@ def _ndjson(body: bytes, limits: LimitSettings) -> tuple[int, Items]:
 
 def _line(line: bytes, limits: LimitSettings) -> Any:
     if len(line) > limits.event_bytes:
-        return ItemRefused("", f"the event has {len(line)} bytes, {limits.event_bytes} are the most")
+        reason = f"the event has {len(line)} bytes, {limits.event_bytes} are the most"
+        return ItemRefused("", reason, status=413)
     try:
         return loads(line, depth_max=limits.depth)
     except JsonRefused as refused:
@@ -104,12 +105,14 @@ async def parse(
     ids: list[str] = []
     rows: list[Row] = []
     errors: list[dict[str, Any]] = []
+    status = 0
     for at, item in enumerate(items):
         try:
             if type(item) is ItemRefused:
                 raise item
             id_text, row = writer.row(item, drawn_id=drawn[at], received=received)
         except ItemRefused as refused:
+            status = status or refused.status
             errors.append({"index": at, "field": refused.field, "reason": refused.reason})
             if len(errors) >= ERRORS_NAMED_MAX:
                 break
@@ -119,14 +122,14 @@ async def parse(
         if at % _SLICE_EVENTS == _SLICE_EVENTS - 1:
             await asyncio.sleep(0)
     if errors:
-        raise _invalid(errors)
+        raise _invalid(errors, status)
     return Batch(ids=ids, rows=rows)
 
 
-def _invalid(errors: list[dict[str, Any]]) -> Problem:
+def _invalid(errors: list[dict[str, Any]], status: int) -> Problem:
     first = errors[0]
     where = f"event {first['index']}" + (f", field {first['field']}" if first["field"] else "")
-    return Problem(422, "invalid-event", f"Nothing was taken: {where}: {first['reason']}.", errors=errors)
+    return Problem(status, "invalid-event", f"Nothing was taken: {where}: {first['reason']}.", errors=errors)
 
 
 def _too_many(count: int, limits: LimitSettings) -> Problem:

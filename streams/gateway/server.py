@@ -133,6 +133,7 @@ async def run_app(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who asks is decided by Host and Origin, never by forwarded headers
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_WITHIN_S,
         limit_concurrency=CONNECTIONS_MAX,
