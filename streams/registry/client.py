@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+import weakref
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -53,6 +54,8 @@ class HttpRegistry:
             trust_env=False,
             transport=transport,
         )
+        # A codec keeps this for as long as it lives; nobody else is there to close it then.
+        self._closed = weakref.finalize(self, self._http.close)
         self._lock = threading.Lock()
         self._schemas: dict[int, str] = {}
         self._ids: dict[tuple[str, str], int] = {}
@@ -97,7 +100,7 @@ class HttpRegistry:
 
     def close(self) -> None:
         """Close connections."""
-        self._http.close()
+        self._closed()
 
     def __enter__(self) -> Self:
         return self

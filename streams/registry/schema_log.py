@@ -149,7 +149,8 @@ class SchemaLog:
 
     def _wait_for(self, position: int, timeout_s: float) -> None:
         with self._read:
-            if not self._read.wait_for(lambda: self._position >= position, timeout_s):
+            self._read.wait_for(lambda: self._position >= position or self._stop.is_set(), timeout_s)
+            if self._position < position:
                 raise problem.timed_out(
                     f"{self._place[0]} was not read up to offset {position} within {timeout_s:g} s"
                     + (f": {self._trouble}" if self._trouble else "")
@@ -158,6 +159,9 @@ class SchemaLog:
     def close(self) -> None:
         """End reading and give the writer back."""
         self._stop.set()
+        with self._read:
+            self._trouble = "the registry is stopping"
+            self._read.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout=5)
         with self._writing:

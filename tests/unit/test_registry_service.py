@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -232,3 +233,27 @@ def test_the_service_is_ready_only_with_a_writer() -> None:
         assert not started.service.ready
         started.schema_log.take_over()
         assert started.service.ready
+
+
+def test_stopping_does_not_wait_for_what_will_not_be_read() -> None:
+    """A write that waits for its read-back ends as an error as soon as the registry is stopped."""
+    with registry(timeout_s=30) as made:
+        made.schema_log.take_over()
+        made.reader.pause([(TOPIC, 0)])
+        refused: list[int] = []
+
+        def write() -> None:
+            try:
+                made.service.set_level("a", "FULL")
+            except RegistryProblem as error:
+                refused.append(error.code)
+
+        waiting = threading.Thread(target=write)
+        waiting.start()
+        while not made.log.records(TOPIC, 0):
+            time.sleep(0.01)
+        began = time.monotonic()
+        made.schema_log.close()
+        waiting.join()
+        assert refused == [50002]
+        assert time.monotonic() - began < 5
