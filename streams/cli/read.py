@@ -1,6 +1,5 @@
 """`ensue events`, `ensue runs`, `ensue verdicts`: lists from the store, live tails from Kafka."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -16,10 +15,6 @@ from streams.cli.options import (
     parse_time,
 )
 from streams.cli.output import print_ndjson, show
-from streams.cli.tail import tail
-from streams.settings import Settings
-from streams.store.queries.lists import Filter, list_events, list_runs, list_verdicts
-from streams.store.queries.reader import StoreReader
 
 EventOption = Annotated[str, typer.Option("--event", help="Event name, * and ? as wildcards.")]
 ResourceOption = Annotated[str, typer.Option("--resource", help="Resource id, * and ? as wildcards.")]
