@@ -16,6 +16,8 @@ from streams.kafka.log_record import LogRecord, from_message
 
 _BATCH_MAX = 10_000
 _WAIT_S = 1.0
+_ASK_S = 5.0
+_AGAIN_S = 0.2
 STALL_S = 30.0  # without a record and without the end: the broker is away
 
 _PROPERTIES: Mapping[str, Any] = {
@@ -41,14 +43,20 @@ def _consumer(client: Mapping[str, Any]) -> Iterator[Any]:
         consumer.close()
 
 
-def _bounds(consumer: Any, topic: str, partition: int, timeout_s: float = STALL_S) -> tuple[int, int]:
-    try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
-    except KafkaException as error:
-        raise Transport(
-            f"the end of {topic}[{partition}] is not known ({error.args[0].str()}); try again"
-        ) from error
-    return int(low), int(high)
+def _bounds(consumer: Any, topic: str, partition: int) -> tuple[int, int]:
+    deadline_s = time.monotonic() + STALL_S
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_ASK_S)
+        except KafkaException as error:
+            # No leader for a moment, a broker that starts: all of it passes or ends at the deadline.
+            if time.monotonic() > deadline_s:
+                raise Transport(
+                    f"the end of {topic}[{partition}] is not known ({error.args[0].str()}); try again"
+                ) from error
+            time.sleep(_AGAIN_S)
+        else:
+            return int(low), int(high)
 
 
 def bounds(client: Mapping[str, Any], topic: str, partition: int) -> tuple[int, int]:
@@ -127,27 +135,26 @@ def _read(consumer: Any, topic: str, partition: int, start: int, end: int) -> It
     if start >= end:
         return
     consumer.assign([TopicPartition(topic, partition, start)])
-    heard = time.monotonic()
+    heard_s, trouble = time.monotonic(), "no answer"
     while True:
         head = consumer.poll(_WAIT_S)
-        if head is None:
-            if time.monotonic() - heard > STALL_S:
-                raise Transport(f"{topic}[{partition}] was not read to {end} within {STALL_S:g} s; try again")
-            continue
-        heard = time.monotonic()
         batch, reached = [], False
-        for message in (head, *consumer.consume(_BATCH_MAX, 0)):
+        for message in () if head is None else (head, *consumer.consume(_BATCH_MAX, 0)):
             error = message.error()
-            if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
-                    raise Transport(f"{topic}[{partition}] cannot be read ({error.str()}); try again")
+            if error is None:
+                if message.offset() < end:
+                    batch.append(from_message(message))
+                reached = reached or message.offset() >= end - 1
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
                 reached = True  # also when only transaction markers lie before the end
-            elif message.offset() >= end:
-                reached = True
             else:
-                batch.append(from_message(message))
-                reached = reached or message.offset() == end - 1
+                trouble = error.str()
         if batch:
+            heard_s = time.monotonic()
             yield batch
         if reached:
             return
+        if time.monotonic() - heard_s > STALL_S:
+            raise Transport(
+                f"{topic}[{partition}] was not read to {end} within {STALL_S:g} s ({trouble}); try again"
+            )

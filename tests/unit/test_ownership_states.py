@@ -101,7 +101,7 @@ class World:
 
     def _shard(self, partition):
         shard = Shard()
-        shard.fail = lambda records: self.next_fail(records)
+        shard.fail = self.next_fail
         self.shards.setdefault(partition, []).append(shard)
         return shard
 

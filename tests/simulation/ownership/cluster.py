@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.shard import shard
+from streams.kafka.config import librdkafka_config
+from streams.settings import KafkaSettings
 
 PARTITIONS = 8
 ROOT = Path(__file__).parents[3]
@@ -43,9 +45,8 @@ class Load:
     """Writes through an idempotent producer and remembers every acknowledged id."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "acks": "all"}
-        )
+        settings = KafkaSettings(bootstrap_servers=bootstrap)
+        self._producer = Producer(librdkafka_config(settings, enable_idempotence=True, linger_ms=5))
         self.acked: set[bytes] = set()
         self.per_key: dict[bytes, int] = {}
 
@@ -109,6 +110,7 @@ class Cluster:
     kind: str = "fenced"
     session_s: float = 10.0
     workers: list[Worker] = field(default_factory=list)
+    left: list[Worker] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
     _count: int = 0
 
@@ -137,6 +139,7 @@ class Cluster:
     def leave(self, worker: Worker) -> None:
         self.note("leave", worker)
         self.workers.remove(worker)
+        self.left.append(worker)
         worker.process.send_signal(signal.SIGTERM)
 
     def kill(self, worker: Worker) -> None:
@@ -186,16 +189,18 @@ class Cluster:
             assert not self.crashed(), f"ended by themselves: {self.crashed()}"
             time.sleep(0.2)
 
-    def stop(self, names: Iterable[str] = ()) -> None:
+    def stop(self) -> None:
         """End all processes that this cluster started."""
         for worker in self.workers:
             if worker.paused:
                 self.resume(worker)
             worker.process.terminate()
-        for worker in self.workers:
+        for worker in (*self.workers, *self.left):
             try:
-                worker.process.wait(20)
+                worker.process.wait(30)
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait(10)
+                self.note("hung", worker)
         self.workers.clear()
+        self.left.clear()

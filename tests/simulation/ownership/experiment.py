@@ -17,8 +17,8 @@ class Outcome:
     seed: int
     recovered_s: float | None
     accepted_per_s: float
-    unclean: int
-    steps: int
+    unclean: int  # kills and pauses
+    steps: int  # joins and leaves
 
 
 def run(

@@ -13,6 +13,8 @@ from typing import Any
 from streams.agents.app import WorkerApp
 from streams.agents.ownership import Ownership
 from streams.agents.shard import Change, Role
+from streams.agents.watchdog import Watchdog
+from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer
 from streams.kafka.reader import PartitionReader
 from streams.settings import KafkaSettings
@@ -32,7 +34,7 @@ async def main(bootstrap: str, name: str, folder: Path, kind: str, session_s: fl
     def changed(change: Change) -> None:
         ledger("state", role=change.role, partition=change.partition, state=change.state)
 
-    client = {"bootstrap.servers": bootstrap}
+    client = librdkafka_config(KafkaSettings(bootstrap_servers=bootstrap))
     make = FencedProducer if kind == "fenced" else PlainProducer
     worker = WorkerApp(
         KafkaSettings(bootstrap_servers=bootstrap),
@@ -64,7 +66,9 @@ async def main(bootstrap: str, name: str, folder: Path, kind: str, session_s: fl
     worker.on_assignment = lambda a: ledger(
         "assigned", generation=a.generation, partitions=sorted(a.of("runs"))
     )
+    watchdog = Watchdog(reader, worker.heard_s)
     await worker.start()
+    watchdog.start()
     ledger("started", pid=os.getpid())
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -72,6 +76,7 @@ async def main(bootstrap: str, name: str, folder: Path, kind: str, session_s: fl
     await asyncio.wait({crashed, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if crashed.done():
         crashed.result()
+    watchdog.stop()
     await worker.stop()
     await asyncio.to_thread(reader.close)
     ledger("stopped")
