@@ -70,7 +70,7 @@ class Rows:
             try:
                 partition, key = self._place(trigger.name, group_key)
                 rows.append(Row(topic.name, partition, key, self._encode(candidate)))
-            except UnicodeEncodeError as error:  # JSON may hold half a character, Avro and Kafka may not
+            except (UnicodeEncodeError, TypeError) as error:  # a label of half a character, or of a number
                 raise Poison(
                     f"the group {group_key!r} of trigger {trigger.name} is no text: {error}",
                     reason="not_text",
