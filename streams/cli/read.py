@@ -1,5 +1,6 @@
 """`ensue events`, `ensue runs`, `ensue verdicts`: lists from the store, live tails from Kafka."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,18 +52,9 @@ def events(
     ensue events --resource 's3://landing/*' --json
     ensue events --follow
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    wanted = Filter(
-        event=event, resource=resource, since=parse_time(since), until=parse_time(until), limit=limit
-    )
-    _list(
-        "events",
-        list_events,
-        wanted,
-        EVENT_COLUMNS,
-        follow=follow,
-        as_json=as_json,
-        settings=load_settings(data),
-    )
+    names = {"event": event, "resource": resource}
+    shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
+    _list("events", EVENT_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
 
 def runs(
@@ -84,19 +76,9 @@ def runs(
     ensue runs --state failed --since 1d
     ensue runs --flow process_new_file --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    wanted = Filter(
-        flow=flow,
-        trigger=trigger,
-        state=state,
-        event=event,
-        resource=resource,
-        since=parse_time(since),
-        until=parse_time(until),
-        limit=limit,
-    )
-    _list(
-        "runs", list_runs, wanted, RUN_COLUMNS, follow=follow, as_json=as_json, settings=load_settings(data)
-    )
+    names = {"flow": flow, "trigger": trigger, "state": state, "event": event, "resource": resource}
+    shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
+    _list("runs", RUN_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
 
 def verdicts(
@@ -116,45 +98,33 @@ def verdicts(
     ensue verdicts --trigger process_new_file --since 1h
     ensue verdicts --state waiting --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    wanted = Filter(
-        trigger=trigger,
-        state=state,
-        event=event,
-        since=parse_time(since),
-        until=parse_time(until),
-        limit=limit,
-    )
-    _list(
-        "verdicts",
-        list_verdicts,
-        wanted,
-        VERDICT_COLUMNS,
-        follow=follow,
-        as_json=as_json,
-        settings=load_settings(data),
-    )
+    names = {"trigger": trigger, "state": state, "event": event}
+    shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
+    _list("verdicts", VERDICT_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
 
 def _list(
-    what: str,
-    query: Callable[[StoreReader, Filter], list[dict[str, Any]]],
-    wanted: Filter,
-    columns: tuple[str, ...],
-    *,
-    follow: bool,
-    as_json: bool,
-    settings: Settings,
+    what: str, columns: tuple[str, ...], *, follow: bool, as_json: bool, data: Path | None, **wanted: Any
 ) -> None:
+    # Late, so that `ensue --help` loads no client.
+    from streams.cli.tail import tail
+    from streams.store.queries import lists
+    from streams.store.queries.reader import StoreReader
+
+    query = {"events": lists.list_events, "runs": lists.list_runs, "verdicts": lists.list_verdicts}[what]
+    since, until = parse_time(wanted.pop("since")), parse_time(wanted.pop("until"))
+    chosen = lists.Filter(since=since, until=until, **wanted)
+    settings = load_settings(data)
     need(settings.clickhouse.url, "store", "ENSUE_CLICKHOUSE__URL")
     store = StoreReader(settings.clickhouse)
     try:
         if follow:
             # The tail begins before the list is asked for, so that nothing falls between the two.
-            with tail(settings, what, wanted) as live:
-                print_ndjson(reversed(query(store, wanted)))
+            with tail(settings, what, chosen) as live:
+                print_ndjson(reversed(query(store, chosen)))
                 print_ndjson(live)
             return
-        rows = query(store, wanted)
+        rows = query(store, chosen)
         for row in rows:
             reason = row.get("reason")
             row.update({"text": reason.get("text", "")} if isinstance(reason, dict) else {})

@@ -10,8 +10,6 @@ from streams.cli.context import load_settings, need
 from streams.cli.options import DataOption, JsonOption
 from streams.cli.output import NOTHING_FOUND, print_json
 from streams.errors import BadInput
-from streams.store.queries.reader import StoreReader
-from streams.store.read_only_sql import ReadOnlySql
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +30,10 @@ def sql(
     ensue sql "SELECT * FROM runs WHERE state = 'failed'" --json
     ensue sql - --csv < question.sql
     """  # noqa: D301 - \b keeps typer from joining the example's lines
+    # Late, so that `ensue --help` loads no client.
+    from streams.store.queries.reader import StoreReader
+    from streams.store.read_only_sql import ReadOnlySql
+
     if as_json and as_csv:
         raise BadInput("--json and --csv exclude each other")
     settings = load_settings(data)

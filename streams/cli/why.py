@@ -8,8 +8,6 @@ import typer
 from streams.cli.context import load_settings, need
 from streams.cli.options import DataOption, JsonOption
 from streams.cli.output import NOTHING_FOUND, cell_text, print_json
-from streams.store.queries.reader import StoreReader
-from streams.store.queries.why import why as ask_why
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +28,10 @@ def why(
     ensue why 0198f3c2
     ensue why 0198f3c2 --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
+    # Late, so that `ensue --help` loads no client.
+    from streams.store.queries.reader import StoreReader
+    from streams.store.queries.why import why as ask_why
+
     settings = load_settings(data)
     need(settings.clickhouse.url, "store", "ENSUE_CLICKHOUSE__URL")
     store = StoreReader(settings.clickhouse)

@@ -14,7 +14,12 @@ from streams.local.process import PartProcess, describe_exit
 from streams.local.supervisor import Supervisor
 
 pytestmark = pytest.mark.unit
-WAITS = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); time.sleep(60)"
+WAITS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("up", flush=True)
+time.sleep(60)
+"""
 
 
 def part(tmp_path: Path, code: str) -> PartProcess:
