@@ -52,7 +52,7 @@ def events(
     ensue events --resource 's3://landing/*' --json
     ensue events --follow
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    names = {"event": event, "resource": resource}
+    names: dict[str, Any] = {"event": event, "resource": resource}
     shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
     _list("events", EVENT_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
@@ -76,7 +76,13 @@ def runs(
     ensue runs --state failed --since 1d
     ensue runs --flow process_new_file --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    names = {"flow": flow, "trigger": trigger, "state": state, "event": event, "resource": resource}
+    names: dict[str, Any] = {
+        "flow": flow,
+        "trigger": trigger,
+        "state": state,
+        "event": event,
+        "resource": resource,
+    }
     shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
     _list("runs", RUN_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
@@ -98,7 +104,7 @@ def verdicts(
     ensue verdicts --trigger process_new_file --since 1h
     ensue verdicts --state waiting --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
-    names = {"trigger": trigger, "state": state, "event": event}
+    names: dict[str, Any] = {"trigger": trigger, "state": state, "event": event}
     shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
     _list("verdicts", VERDICT_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
 
