@@ -5,6 +5,8 @@ import logging
 import signal
 from collections.abc import Callable, Mapping
 
+import uvloop
+
 from streams.clock import SystemClock
 from streams.errors import EnsueError
 from streams.gateway.intake import Intake
@@ -58,7 +60,7 @@ def run(settings: Settings) -> None:
         await asyncio.gather(*beside, return_exceptions=True)
 
     try:
-        asyncio.run(main())
+        uvloop.run(main())
     finally:
         producer.close()
         store.close()

@@ -1,6 +1,6 @@
 """The schema registry as a part."""
 
-import asyncio
+import uvloop
 
 from streams.local.notice import announce_ready
 from streams.registry.server import serve
@@ -9,7 +9,7 @@ from streams.settings import Settings
 
 def run(settings: Settings) -> None:
     """Serve Confluent's REST API until SIGTERM."""
-    asyncio.run(
+    uvloop.run(
         serve(
             settings,
             settings.host,

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+import uvloop
+
 from streams.local.notice import announce_ready
 from streams.router.partition import RouterLimits
 from streams.router.router import Router, RouterOptions
@@ -49,7 +51,7 @@ def run(settings: Settings) -> None:
             watching.cancel()
 
     try:
-        asyncio.run(main())
+        uvloop.run(main())
     finally:
         follower.close()
         store.close()

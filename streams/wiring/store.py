@@ -3,6 +3,8 @@
 import asyncio
 import signal
 
+import uvloop
+
 from streams.local.notice import announce_ready
 from streams.settings import Settings
 from streams.store.server import serve
@@ -27,6 +29,6 @@ def run(settings: Settings) -> None:
         )
 
     try:
-        asyncio.run(main())
+        uvloop.run(main())
     except asyncio.CancelledError:
         return

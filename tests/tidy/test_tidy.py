@@ -109,11 +109,9 @@ def test_no_module_is_dead() -> None:
                 imported.add(base)
                 imported.update(f"{base}.{alias.name}" for alias in node.names)
     dead = [
-        m
+        module_name(p)
         for p in python_files(PACKAGES)
-        if p.name != "__init__.py"
-        and (m := module_name(p)) not in imported
-        and m not in ENTRY_POINTS | FOR_TESTS
+        if p.name != "__init__.py" and module_name(p) not in imported | ENTRY_POINTS | FOR_TESTS
     ]
     assert not dead, f"nothing imports these; wire them in or delete them: {dead}"
 
