@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.cli.parts import PARTS
+
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +18,7 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 # Modules that a person or a process starts, so nothing imports them.
 ENTRY_POINTS = {"streams.cli.main", "streams.runs.child", "schemas.release", "streams.local.pin"}
+ENTRY_POINTS |= {f"streams.wiring.{part}" for part in PARTS}
 # For people who write tests: flows by hand, sources and stores against a log in memory.
 FOR_TESTS = {"flows.testing", "streams.kafka.memory"}
 BANNED_CALLS = {
