@@ -99,6 +99,7 @@ class Journal:
     result: str | None = None
     error: str | None = None
     run_log_offset: int | None = None
+    started: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

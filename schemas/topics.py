@@ -76,7 +76,8 @@ def topics(prefix: str = PREFIX_DEFAULT, partitions: int = PARTITIONS_LOCAL, rep
         candidates=topic("candidates", "trigger, group key", "candidate", _DELETE_7_D),
         state=topic("state", "trigger, group key", "state", _COMPACT),
         runs=topic("runs", "run id", "run_request", _DELETE_7_D),
-        journal=topic("journal", "run id, seq", "journal", _COMPACT),
+        # Its owner shortens it: compaction loses what aborted transactions carried (streams.kafka.owned_log).
+        journal=topic("journal", "run id, seq", "journal", _FOREVER),
         verdicts=topic("verdicts", "trigger, group key", "verdict", _DELETE_7_D),
         run_log=topic("run-log", "run id", "run_log", _DELETE_7_D),
         task_log=topic("task-log", "run id", "task_log", _DELETE_7_D),

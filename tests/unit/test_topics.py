@@ -33,11 +33,11 @@ def test_definitions_are_never_forgotten_and_stay_in_one_order() -> None:
     assert {topic.partitions for topic in topics(partitions=64).all()} == {1, 64}
 
 
-def test_only_state_and_journal_compact() -> None:
+def test_only_the_state_compacts() -> None:
     """Forced compaction changes the compacted topics and leaves the others as they are."""
     everything = topics()
     forced = [topic for topic in everything.all() if compacting_by_force(topic) != topic]
-    assert forced == [everything.state, everything.journal]
+    assert forced == [everything.state]
     assert compacting_by_force(everything.state).config["segment.ms"] == "1000"
 
 
