@@ -99,8 +99,8 @@ class PartitionRouter:
             log.error("events[%d]: %d to %d are gone by retention, unrouted", self.partition, start, low)
             start = low
         await self._patiently("the triggers log", lambda: self._reached(triggers_offset))
-        await self._remember(low, start)
         self._use(triggers_offset)
+        await self._remember(low, start)
         self.progress.start(start)
         await self._mark(start, triggers_offset)
         return start
@@ -118,20 +118,34 @@ class PartitionRouter:
     async def _remember(self, low: int, start: int) -> None:
         first = max(low, start - self._limits.ids_max)
         self._ids.start(first, self._clock.now_us() // 1000)
-        names = Names(lambda _name: False)
-        seen = False
+        began = False
 
         def take(batch: Sequence[Stored]) -> None:
-            nonlocal seen
-            if batch and not seen:
+            nonlocal began
+            if not began:
                 self._ids.start(first, batch[0].timestamp_ms)
-                seen = True
-            if batch:
-                self._ids.turn(batch[0].offset, batch[0].timestamp_ms)
-                scan(batch, self._ids, names)
+                began = True
+            self._ids.turn(batch[0].offset, batch[0].timestamp_ms)
+            self._forget_unusable(scan(batch, self._ids, self._names).hits)
 
         if first < start:
             await self._logs.replay(self.partition, first, start, take)
+
+    def _forget_unusable(self, hits: Sequence[Hit]) -> None:
+        """Take back the ids that routing took back too."""
+        unusable: set[str] = set()
+        for hit in hits:
+            try:
+                self._codec.decode(hit.value, EventRecord)
+            except UndecodableError:
+                if not hit.duplicate or hit.id in unusable:
+                    unusable.add(hit.id)
+            except OSError as error:
+                raise Transport(f"the registry does not answer: {error}") from error
+            else:
+                unusable.discard(hit.id)
+        for number in unusable:
+            self._ids.forget(number)
 
     def _use(self, triggers_offset: int) -> None:
         self.triggers_offset = triggers_offset
@@ -193,34 +207,43 @@ class PartitionRouter:
         for hit in found.hits:
             if not self._codec.knows(hit.value):
                 await self._patiently("the schema registry", partial(self._learn, hit.value))
-        matched = [pair for hit in found.hits if (pair := self._match(hit, rows))]
+        matched = self._match(found.hits, rows)
         earlier = await self._earlier([hit for hit, _ in matched])
         for hit, targets in matched:
             duplicate = hit.duplicate or hit.id in earlier
             try:
                 rows += self._rows.candidates(hit, targets, self.triggers_offset, duplicate=duplicate)
             except Poison as error:
-                rows.append(self._unroutable(hit, error.reason, str(error)))
+                rows.append(self._rows.dead_letter(hit.record, reason=error.reason, problem=str(error)))
         return rows
 
-    def _match(self, hit: Hit, rows: list[Row]) -> tuple[Hit, Targets] | None:
-        """Return whom an event may concern; adds a dead letter to `rows` when that cannot be said."""
-        try:
-            targets = self._index.candidates(self._codec.decode(hit.value, EventRecord))
-        except UndecodableError as error:
-            rows.append(self._unroutable(hit, error.reason, str(error)))
-        except Exception as error:
-            # Whatever one event does to matching, the events after it are routed.
-            rows.append(
-                self._unroutable(hit, "unroutable", f"matching failed with {type(error).__name__}: {error}")
-            )
-        else:
-            return (hit, targets) if targets else None
-        return None
+    def _match(self, hits: Sequence[Hit], rows: list[Row]) -> list[tuple[Hit, Targets]]:
+        """Return whom the events concern; adds a dead letter to `rows` where that cannot be said.
 
-    def _unroutable(self, hit: Hit, reason: str, problem: str) -> Row:
-        self._ids.forget(hit.id)
-        return self._rows.dead_letter(hit.record, reason=reason, problem=problem)
+        The id of an event that cannot be used is taken back: a corrected one may follow, even in this batch.
+        """
+        matched = []
+        unusable: set[str] = set()
+        for hit in hits:
+            duplicate = hit.duplicate and hit.id not in unusable
+            try:
+                targets = self._index.candidates(self._codec.decode(hit.value, EventRecord))
+            except UndecodableError as error:
+                problem, reason = str(error), error.reason
+            except Exception as error:
+                # Whatever one event does to matching, the events after it are routed.
+                problem, reason = f"matching failed with {type(error).__name__}: {error}", "unroutable"
+            else:
+                unusable.discard(hit.id)
+                if targets:
+                    matched.append((hit._replace(duplicate=duplicate), targets))
+                continue
+            rows.append(self._rows.dead_letter(hit.record, reason=reason, problem=problem))
+            if not duplicate:
+                unusable.add(hit.id)
+        for number in unusable:
+            self._ids.forget(number)
+        return matched
 
     async def _learn(self, framed: bytes) -> None:
         try:

@@ -91,6 +91,34 @@ async def test_poison_is_a_dead_letter_and_the_rest_is_routed() -> None:
     assert len([c for _, c in candidates(world) if c.kind == "candidate"]) == 2
 
 
+@pytest.mark.parametrize("size", [1, 2, 9])
+async def test_a_corrected_event_follows_the_unusable_one(size: int) -> None:
+    """An id whose bytes were of no use is free again: in the same batch, later, and after a restart."""
+    world = world_with("b", "a")
+    good = world.log(world.topics.events, 0)[1].value or b""
+    del world.log(world.topics.events, 0)[1]
+    for value in (good[:-30], good[:-20], good, good[:-10], good):
+        world.append(world.topics.events.name, 0, b"r", value)
+    records = world.log(world.topics.events, 0)
+    whole = router_of(world)
+    await whole.recover()
+    for at in range(0, len(records), size):
+        await whole.route(records[at : at + size])
+    await whole.progress.settle()
+    assert [c.outcome for _, c in candidates(world) if c.trigger == "each"] == ["new", "duplicate"]
+
+    restarted = world_with("b")
+    restarted.log(restarted.topics.events, 0)[:] = records[:2]
+    first = await routed(restarted)
+    await first.keep_up()
+    restarted.now_ms += 5000
+    await first.keep_up()
+    assert marks_of(restarted, 0)[-1].events_offset == records[1].offset + 1
+    restarted.log(restarted.topics.events, 0)[:] = records
+    await routed(restarted)
+    assert [c.outcome for _, c in candidates(restarted) if c.trigger == "each"] == ["new", "duplicate"]
+
+
 @pytest.mark.parametrize(
     "labels", ["not json", '"text"', "[1]", '{"resource.id": 5}', '{"resource.id":"\\ud800"}']
 )
