@@ -204,6 +204,13 @@ class Handle:
                 self.query(f"SET {name}={_quoted(value)}")
 
 
+def with_settings(statement: str, settings: Mapping[str, str]) -> str:
+    """Return an INSERT with its settings in it: setting and putting back takes three statements each."""
+    if not settings:
+        return statement
+    return f"{statement} SETTINGS {', '.join(f'{name}={_quoted(value)}' for name, value in settings.items())}"
+
+
 def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

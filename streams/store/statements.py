@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streams.errors import Overload
 from streams.store import sql_files
-from streams.store.engine import Answer, Engine, EngineError, Handle
+from streams.store.engine import Answer, Engine, EngineError, Handle, with_settings
 from streams.store.guard import NORMAL, Refused, permit
 from streams.store.http_request import READONLY, StatementRequest, as_insert
 from streams.store.migrate import migrate
@@ -79,12 +79,11 @@ class Statements:
         with self._running.waiting(request.query_id) as ticket, self._engine.writer() as handle:
             self._running.start(ticket)
             self._leases.check(request.query_id)
+            if insert is not None:
+                statement = with_settings(insert.statement, request.settings)
+                answer = handle.insert(statement, insert.data_format, insert.data)
+                return Reply(answer=answer, output_format=None)
             with handle.settings(request.settings):
-                if insert is not None:
-                    return Reply(
-                        answer=handle.insert(insert.statement, insert.data_format, insert.data),
-                        output_format=None,
-                    )
                 return self._write_text(handle, request)
 
     def _write_text(self, handle: Handle, request: StatementRequest) -> Reply:

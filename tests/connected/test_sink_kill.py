@@ -109,7 +109,8 @@ def run_kills(
     kills = behind = 0
     try:
         while min(map(acked, noted)) < count:
-            time.sleep(draw.uniform(2.0, 4.0))  # a process needs about 1.5 s to be at work again
+            wait_for_work(client, kafka)
+            time.sleep(draw.uniform(0.1, 1.0))
             kills += 1
             sink.kill()
             missing = max(map(acked, noted)) - counts(client, kafka)[1]
@@ -131,6 +132,14 @@ def run_kills(
     return Outcome(max(map(acked, noted)), rows, distinct, kills, behind)
 
 
+def wait_for_work(client: Client, kafka: KafkaSettings, timeout_s: float = 15.0) -> None:
+    """Return once the sink has stored something, so that every kill meets it at work."""
+    before = counts(client, kafka)[0]
+    deadline_s = time.monotonic() + timeout_s
+    while counts(client, kafka)[0] == before and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+
+
 def acked(noted: Path) -> int:
     """Events of one producer that the broker acknowledged."""
     return int(noted.read_text()) if noted.exists() else 0
@@ -148,8 +157,8 @@ def test_killed_sink_loses_and_repeats_nothing(
     kafka: KafkaSettings, store: StoreProcess, tmp_path: Path
 ) -> None:
     """Every event written twice by killed producers through a killed sink is exactly one row."""
-    found = run_kills(kafka, store, tmp_path, count=30_000)
-    assert (found.rows, found.distinct) == (30_000, 30_000), found
+    found = run_kills(kafka, store, tmp_path, count=60_000)
+    assert (found.rows, found.distinct) == (60_000, 60_000), found
     assert found.behind >= 1, found
 
 
