@@ -55,10 +55,8 @@ class Gateway:
         try:
             self._origin.check(request.headers)
             handler = self._handler(request)
-            if handler is None:
-                await self._fallback(scope, receive, send)
-                return
-            answer = await handler(request)
+            if handler is not None:
+                answer = await handler(request)
         except Problem as problem:
             answer = answer_of(problem)
         except SenderGone:
@@ -66,6 +64,11 @@ class Gateway:
         except Exception:
             _log.exception("a fault of ours while serving %s %s", request.method, route)
             answer = answer_of(Problem(500, "internal", "A fault of ours; it is in the log. Send it again."))
+        else:
+            if handler is None:
+                # The mounted application answers for itself, its own faults included.
+                await self._fallback(scope, receive, send)
+                return
         self._metrics.requests[route, answer.status] += 1
         await respond(send, answer)
 
