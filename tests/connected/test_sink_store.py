@@ -96,34 +96,82 @@ def test_all_stored_topics_have_their_tables(settings: ClickHouseSettings, own: 
     run, task, firing, cause = new_id(), new_id(), new_id(), new_id()
     correlation = new_id()
     verdict = Verdict(
-        id=new_id(), event="ensue.trigger.fired", trigger="t", trigger_version="1", flow="f", event_id=cause,
-        group_key="", verdict="fired", reason='{"state":"Triggered"}', at=NOW_US, candidates_partition=1,
-        candidates_offset=2, correlation_id=correlation, firing_id=firing, run_id=run, event_ids=(cause,),
-    )  # fmt: skip
+        id=new_id(),
+        event="ensue.trigger.fired",
+        trigger="t",
+        trigger_version="1",
+        flow="f",
+        event_id=cause,
+        group_key="",
+        verdict="fired",
+        reason='{"state":"Triggered"}',
+        at=NOW_US,
+        candidates_partition=1,
+        candidates_offset=2,
+        correlation_id=correlation,
+        firing_id=firing,
+        run_id=run,
+        event_ids=(cause,),
+    )
     state: dict[str, Any] = {
-        "run_id": run, "flow": "f", "flow_version": "1", "trigger": "t",
-        "firing_id": firing, "requested": NOW_US, "attempt": 1, "worker": "w",
-        "parameters": "{}", "correlation_id": correlation, "causation_id": cause, "event_ids": (cause,),
-    }  # fmt: skip
+        "run_id": run,
+        "flow": "f",
+        "flow_version": "1",
+        "trigger": "t",
+        "firing_id": firing,
+        "requested": NOW_US,
+        "attempt": 1,
+        "worker": "w",
+        "parameters": "{}",
+        "correlation_id": correlation,
+        "causation_id": cause,
+        "event_ids": (cause,),
+    }
     steps = [
         RunLog(id=new_id(), event=f"ensue.run.{name}", seq=n, state=name, at=NOW_US + n, **state)
         for n, name in enumerate(("claimed", "running", "succeeded"))
     ]
     tasks = [
         TaskLog(
-            id=new_id(), event=f"ensue.task.{name}", task_run_id=task, run_id=run, flow="f", task="load",
-            task_key="load-0", seq=n, state=name, at=NOW_US + n, attempt=1, correlation_id=correlation,
+            id=new_id(),
+            event=f"ensue.task.{name}",
+            task_run_id=task,
+            run_id=run,
+            flow="f",
+            task="load",
+            task_key="load-0",
+            seq=n,
+            state=name,
+            at=NOW_US + n,
+            attempt=1,
+            correlation_id=correlation,
         )
         for n, name in enumerate(("running", "succeeded"))
-    ]  # fmt: skip
+    ]
     letter = DeadLetter(
-        id=new_id(), event="ensue.dead_letter", stage="door", reason="undecodable", error="what",
-        raw=b"\x00\xff", headers="{}", at=NOW_US, source="hook",
-    )  # fmt: skip
+        id=new_id(),
+        event="ensue.dead_letter",
+        stage="door",
+        reason="undecodable",
+        error="what",
+        raw=b"\x00\xff",
+        headers="{}",
+        at=NOW_US,
+        source="hook",
+    )
     trigger = Trigger(
-        id=new_id(), event="ensue.trigger.deployed", name="t", version="1", definition="{}", flow="f",
-        flow_version="1", flow_definition="{}", deployment_id=new_id(), published=NOW_US, published_by="me",
-    )  # fmt: skip
+        id=new_id(),
+        event="ensue.trigger.deployed",
+        name="t",
+        version="1",
+        definition="{}",
+        flow="f",
+        flow_version="1",
+        flow_definition="{}",
+        deployment_id=new_id(),
+        published=NOW_US,
+        published_by="me",
+    )
     for topic, records in (
         (own.verdicts, [verdict]),
         (own.run_log, steps),
@@ -252,10 +300,23 @@ def test_half_an_insert_is_completed(settings: ClickHouseSettings, own: Topics) 
     run = new_id()
     for n in range(6):
         state = RunLog(
-            id=new_id(), event="ensue.run.running", run_id=run, seq=n, flow="f", flow_version="1",
-            trigger="", firing_id=None, state=f"s{n}", at=NOW_US, requested=NOW_US, attempt=1,
-            worker="w", parameters="{}", correlation_id=run, causation_id=None,
-        )  # fmt: skip
+            id=new_id(),
+            event="ensue.run.running",
+            run_id=run,
+            seq=n,
+            flow="f",
+            flow_version="1",
+            trigger="",
+            firing_id=None,
+            state=f"s{n}",
+            at=NOW_US,
+            requested=NOW_US,
+            attempt=1,
+            worker="w",
+            parameters="{}",
+            correlation_id=run,
+            causation_id=None,
+        )
         log.append(Outgoing(own.run_log.name, 0, b"k", CODEC.encode(state)))
     half = _NeverSaves(settings)
     refuse = half.insert
