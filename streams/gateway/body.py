@@ -26,7 +26,19 @@ class SenderGone(Exception):
 
 async def read_body(request: Request, *, bytes_max: int, share: Share) -> bytes:
     """Return the whole body, unpacked. Raises Problem 400, 413 or 415, Overload, SenderGone."""
+    encoding = _encoding(request) if b"content-encoding" in request.headers else ""
+    declared = request.headers.get(b"content-length")
+    if declared is not None and int(declared) > bytes_max:
+        await _drain(request)
+        raise _too_large(f"The body has {int(declared)} bytes", bytes_max, close=True)
+    raw = await _receive(request, bytes_max, share)
+    return _unpack(raw, encoding, bytes_max, share) if encoding else raw
+
+
+def _encoding(request: Request) -> str:
     encoding = request.text(b"content-encoding").strip().lower()
+    if encoding in {"", "identity"}:
+        return ""
     if encoding not in _DECODERS:
         raise Problem(
             415,
@@ -35,14 +47,7 @@ async def read_body(request: Request, *, bytes_max: int, share: Share) -> bytes:
             headers=((b"accept-encoding", b"gzip, deflate, zstd"),),
             close=True,
         )
-    declared = request.headers.get(b"content-length")
-    if declared is not None and int(declared) > bytes_max:
-        await _drain(request)
-        raise _too_large(f"The body has {int(declared)} bytes", bytes_max, close=True)
-    raw = await _receive(request, bytes_max, share)
-    if not encoding or encoding == "identity":
-        return raw
-    return _unpack(raw, encoding, bytes_max, share)
+    return encoding
 
 
 async def _receive(request: Request, bytes_max: int, share: Share) -> bytes:
@@ -108,8 +113,6 @@ def _zstd(raw: bytes, bytes_max: int) -> tuple[bytes, bool]:
 
 
 _DECODERS: dict[str, Callable[[bytes, int], tuple[bytes, bool]]] = {
-    "": lambda raw, _: (raw, True),
-    "identity": lambda raw, _: (raw, True),
     "gzip": lambda raw, most: _zlib(raw, most, _GZIP_BITS),
     "deflate": lambda raw, most: _zlib(raw, most, _ZLIB_BITS),
     "zstd": _zstd,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from schemas.identity import derived_id
@@ -14,6 +15,7 @@ from streams.gateway.strict_json import JsonRefused, loads
 from streams.settings import LimitSettings
 
 ERRORS_NAMED_MAX = 20
+_CONTENT_TYPES_CACHED = 64
 _SLICE_EVENTS = 500  # so long at most others wait for the loop: about 5 ms
 
 
@@ -74,6 +76,7 @@ PARSERS: Mapping[str, ItemParser] = {
 }
 
 
+@lru_cache(maxsize=_CONTENT_TYPES_CACHED)
 def parser_of(content_type: str) -> ItemParser:
     """Return the parser of a Content-Type; else Problem 415, so for all that a foreign page may send."""
     kind, _, parameters = content_type.partition(";")
