@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from streams.errors import EnsueError, Transport
 from streams.gateway.ports import EventLog, Row
 
-_ALONE_ROWS = 64  # an append of so many gains nothing from company
+_FULL_ROWS = 64  # an append of so many gains nothing from company
 _BATCHES_UNDER_WAY_MAX = 3
 _ROWS_MAX = 2_000
 
@@ -20,12 +20,13 @@ _Waiter = tuple["asyncio.Future[Sequence[int]]", int, int]  # whom to tell, its 
 
 @dataclass(slots=True)
 class _Gathering:
+    until_s: float  # by the loop's clock: nobody in it waits longer, time behind others included
     rows: list[Row] = field(default_factory=list)
     waiters: list[_Waiter] = field(default_factory=list)
 
 
 class GatheredLog:
-    """An event log over another one; keeps the order in which rows came.
+    """An event log over another one; rows of one key keep the order in which their appends began.
 
     What waits here is bounded by the requests at work (`InFlight`).
     """
@@ -40,21 +41,19 @@ class GatheredLog:
 
     async def append(self, topic: str, rows: Sequence[Row]) -> Sequence[int]:
         """As the port says; raises Transport after the acknowledgement's time-out, too."""
-        if len(rows) >= _ALONE_ROWS:
-            self._send_all()  # what came before stays before
-            return await self._within(topic, rows)
+        loop = asyncio.get_running_loop()
         gathering = self._gathering.get(topic)
         if gathering is None:
-            gathering = self._gathering[topic] = _Gathering()
-        future: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+            gathering = self._gathering[topic] = _Gathering(loop.time() + self._ack_timeout_s)
+        future: asyncio.Future[Sequence[int]] = loop.create_future()
         gathering.waiters.append((future, len(gathering.rows), len(rows)))
         gathering.rows.extend(rows)
-        if not self._scheduled and self._under_way < _BATCHES_UNDER_WAY_MAX:
+        if len(rows) >= _FULL_ROWS or len(gathering.rows) >= _ROWS_MAX:
+            self._send_all()  # with what came before, so that it stays before
+        elif not self._scheduled and self._under_way < _BATCHES_UNDER_WAY_MAX:
             self._scheduled = True
             # After what is ready now: requests that came together leave together.
-            asyncio.get_running_loop().call_soon(self._send_all)
-        elif len(gathering.rows) >= _ROWS_MAX:
-            self._send_all()
+            loop.call_soon(self._send_all)
         return await future
 
     def _send_all(self) -> None:
@@ -68,7 +67,7 @@ class GatheredLog:
 
     async def _send(self, topic: str, gathering: _Gathering) -> None:
         try:
-            failed = await self._within(topic, gathering.rows)
+            failed = await self._within(topic, gathering)
         except EnsueError as error:
             for future, _, _ in gathering.waiters:
                 if not future.done():
@@ -85,9 +84,9 @@ class GatheredLog:
             if self._gathering and not self._scheduled:
                 self._send_all()
 
-    async def _within(self, topic: str, rows: Sequence[Row]) -> Sequence[int]:
+    async def _within(self, topic: str, gathering: _Gathering) -> Sequence[int]:
         try:
-            async with asyncio.timeout(self._ack_timeout_s):
-                return await self._log.append(topic, rows)
+            async with asyncio.timeout_at(gathering.until_s):
+                return await self._log.append(topic, gathering.rows)
         except TimeoutError:
             raise Transport(f"no acknowledgement within {self._ack_timeout_s:g} s") from None

@@ -147,6 +147,24 @@ async def test_no_acknowledgement_in_time_is_503() -> None:
     assert (case.served.in_flight.bytes, case.served.in_flight.requests) == (0, 0)
 
 
+async def test_nobody_waits_twice_for_a_silent_broker() -> None:
+    """Many posts in turn behind a silent broker: each is answered within the one time-out."""
+    case = GatewayCase(ack_timeout_s=0.3)
+    case.served.intake._log._log = SilentLog()  # type: ignore[assignment]
+    loop = asyncio.get_running_loop()
+
+    async def post() -> float:
+        began_s = loop.time()
+        assert (await case.post(lines(1), NDJSON)).status_code == 503
+        return loop.time() - began_s
+
+    posts = []
+    for _ in range(12):
+        posts.append(asyncio.create_task(post()))
+        await asyncio.sleep(0.01)
+    assert max(await asyncio.gather(*posts)) < 0.55
+
+
 async def test_too_much_at_once_is_refused_at_once() -> None:
     """When bytes or requests in flight are at their bound, the next body gets 503."""
     case = GatewayCase()
