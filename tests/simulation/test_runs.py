@@ -1,0 +1,67 @@
+"""Owners of runs die after every single row they write; what they promised stays true."""
+
+import pytest
+
+from schemas.record import RunRequest
+from tests.simulation.runs_world import TASKS, Owner, World
+
+pytestmark = pytest.mark.simulation
+
+
+def check(world: World, request: RunRequest) -> None:
+    """Compare what the logs say of a run that has ended with what was promised."""
+    log = world.run_log(request.id)
+    ends = [item for item in log if item.state in {"succeeded", "failed", "timed_out"}]
+    assert ends
+    assert len(set(ends)) == 1, "one end, told the same way by everyone"
+    assert log.index(ends[0]) > max(i for i, item in enumerate(log) if item.state == "running") - 1
+    mine = [event for event in world.events() if event.causation_id == request.id]
+    assert len({event.id for event in mine if event.event == "file.loaded"}) == 1
+    ended = {event for event in mine if event.event.startswith("ensue.run.")}
+    assert [event.event for event in ended] == [f"ensue.run.{ends[0].state}"]
+    assert not world.again, "a task whose end is journaled never runs again"
+    finished = {item.task_key for item in world.task_log(request.id) if item.state == "succeeded"}
+    assert finished == set(TASKS)
+
+
+async def rows_of_a_quiet_life() -> int:
+    """How many rows a run writes when nothing happens."""
+    world = World()
+    request = world.request(1)
+    owner = Owner(world)
+    await owner.live()
+    check(world, request)
+    assert world.executed == {(request.id, key): 1 for key in TASKS}
+    return owner.fence.rows
+
+
+async def test_a_death_after_any_row_changes_nothing() -> None:
+    """Whichever row was its owner's last, the run ends once, its tasks and its event are not repeated."""
+    rows = await rows_of_a_quiet_life()
+    assert rows > 15
+    for last in range(rows):
+        world = World()
+        request = world.request(1)
+        # Each life would end the run otherwise: only what was decided first may count.
+        world.script = lambda _job: "failed"
+        await Owner(world, rows_max=last, name="first").live()
+        world.script = lambda _job: "succeeded"
+        await Owner(world, name="second").live()
+        check(world, request)
+        assert not world.unfinished()
+
+
+async def test_two_deaths_change_nothing_either() -> None:
+    """The same with a second owner that dies after any of its rows."""
+    rows = await rows_of_a_quiet_life()
+    for first in range(0, rows, 2):
+        for second in range(rows + 3):
+            world = World()
+            request = world.request(1)
+            world.script = lambda _job: "failed"
+            await Owner(world, rows_max=first, name="first").live()
+            world.script = lambda _job: "timed_out"
+            await Owner(world, rows_max=second, name="second").live()
+            world.script = lambda _job: "succeeded"
+            await Owner(world, name="third").live()
+            check(world, request)
