@@ -87,30 +87,35 @@ class Ownership:
         if before is not None:
             await asyncio.wait({before})
         while True:
-            tenure = Tenure(
-                self.role,
-                partition,
-                shard=self._shards(partition),
-                open_fence=self._open_fence,
-                group=self._group,
-                reader=self._reader,
-                deliver=self._deliver,
-                executor=self._executor,
-                changed=lambda state: self._note(partition, state),
-            )
-            self._tenures[partition] = tenure
             try:
-                await tenure.run()
+                await self._tenure(partition)
             except Transport as error:
                 log.warning("%s[%d] is dropped: %s", self.role.topic, partition, error)
             except Exception:
                 log.exception("%s[%d] is dropped after an error of ours", self.role.topic, partition)
-            finally:
-                if self._tenures.get(partition) is tenure:
-                    del self._tenures[partition]
             await asyncio.sleep(_TAKE_AGAIN_S)
             while not await self._still_holds(partition):  # noqa: ASYNC110 - the answer is the broker's
                 await asyncio.sleep(_TAKE_AGAIN_S)
+
+    async def _tenure(self, partition: int) -> None:
+        """Own a partition once, until it is lost; raises why."""
+        tenure = Tenure(
+            self.role,
+            partition,
+            shard=self._shards(partition),
+            open_fence=self._open_fence,
+            group=self._group,
+            reader=self._reader,
+            deliver=self._deliver,
+            executor=self._executor,
+            changed=lambda state: self._note(partition, state),
+        )
+        self._tenures[partition] = tenure
+        try:
+            await tenure.run()
+        finally:
+            if self._tenures.get(partition) is tenure:
+                del self._tenures[partition]
 
     async def _still_holds(self, partition: int) -> bool:
         try:

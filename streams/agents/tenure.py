@@ -39,6 +39,7 @@ class Tenure:
         self.role = role
         self.partition = partition
         self.offsets: OffsetTracker | None = None
+        self._place = (role.topic, partition)
         self._shard = shard
         self._group = group
         self._reader = reader
@@ -67,7 +68,10 @@ class Tenure:
                 if done.done():
                     done.result()
         finally:
-            self._shard.drop()
+            try:
+                self._shard.drop()
+            except Exception:
+                log.exception("%s[%d]: drop failed; the rest of the way out is taken", *self._place)
             self._reader.stop(self.role.topic, self.partition)
             self._changed(OwnerState.LOST)
             self._lost.cancel()

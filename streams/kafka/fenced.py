@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from streams.errors import Fenced, Overload, Transport
+from streams.errors import Fenced, Transport
 from streams.kafka.committer import shared_committer
 from streams.kafka.pump import shared_pump
 
@@ -154,24 +154,22 @@ class FencedProducer:
     def write(self, rows: Sequence[Row]) -> Future[list[int]]:
         """Write rows as one group, in order; the future resolves to their offsets.
 
-        Await it with `asyncio.wrap_future`, block on it with `.result(timeout)`. Raises Overload when more
-        than OUTSTANDING_MAX rows are on their way; a lost producer fails the future.
+        Await it with `asyncio.wrap_future`, block on it with `.result(timeout)`. A lost producer fails the
+        future, and more than OUTSTANDING_MAX rows on their way lose it: whoever writes waits for
+        acknowledgements, so that many unanswered ones mean a broker that does not answer.
         """
         group = _Group(len(rows))
         if not rows:
             group.future.set_result([])
             return group.future
+        if self._rows_out + len(rows) > OUTSTANDING_MAX:
+            self._lose(None, f"{self._rows_out} rows are not acknowledged and {len(rows)} more came")
         with self._changed:
             if self._lost is not None:
                 group.future.set_exception(self._lost)
                 return group.future
             if self._producer is None:
                 raise AssertionError(f"{self.transactional_id} is written to before it is open")
-            if self._rows_out + len(rows) > OUTSTANDING_MAX:
-                raise Overload(
-                    f"{self._rows_out} rows of {self.transactional_id} are not acknowledged yet; "
-                    "wait for them before writing more"
-                )
             self._outstanding.add(group)
             self._rows_out += len(rows)
             if self._committing:

@@ -22,6 +22,7 @@ _ASK_S = 5.0
 _WAIT_S = 0.05  # how late a change of assignment is noticed on idle partitions
 WAITING_MAX = 4_096
 COMMANDS_MAX = 10_000
+_OUT_OF_RANGE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001 - librdkafka's
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _PROPERTIES: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "isolation.level": "read_uncommitted",
-    "auto.offset.reset": "earliest",
+    "auto.offset.reset": "error",  # said, then mended: see _go_on_at_the_beginning
     "enable.partition.eof": True,
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 5,
@@ -168,15 +169,13 @@ class PartitionReader:
         for message in messages:
             place = (message.topic(), message.partition())
             reading = self._readings.get(place)
-            if reading is None or reading.aside or message.offset() < reading.position:
+            if reading is None or reading.aside:
                 continue
-            if message.error() is None:
+            if message.error() is not None:
+                self._hear(place, reading, message)
+            elif message.offset() >= reading.position:
                 batches.setdefault(place, []).append(from_message(message))
                 reading.position = message.offset() + 1
-            elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
-                reading.position = message.offset()  # past transaction markers, which are no records
-            else:
-                log.info("%s[%d]: %s", *place, message.error().str())
         for place, batch in batches.items():
             reading = self._readings[place]
             reading.waiting += len(batch)
@@ -186,3 +185,30 @@ class PartitionReader:
                 reading.aside = True
                 self._consumer.incremental_unassign([TopicPartition(*place)])
             reading.sink(batch)
+
+    def _hear(self, place: tuple[str, int], reading: _Reading, message: Any) -> None:
+        code = message.error().code()
+        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
+            # Past transaction markers, which are no records.
+            reading.position = max(reading.position, message.offset())
+        elif code in _OUT_OF_RANGE:
+            self._go_on_at_the_beginning(place, reading)
+        else:
+            log.info("%s[%d]: %s", *place, message.error().str())
+
+    def _go_on_at_the_beginning(self, place: tuple[str, int], reading: _Reading) -> None:
+        """Take up a partition whose log does not hold the offset asked for: ids decide what is new."""
+        try:
+            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_S)
+        except KafkaException:
+            low = 0  # asked for again when the broker answers
+        log.error(
+            "%s[%d] does not hold offset %d: retention was shorter than the outage, or the topic was made "
+            "anew; going on at %d",
+            *place,
+            reading.position,
+            low,
+        )
+        reading.position = low
+        self._consumer.incremental_unassign([TopicPartition(*place)])
+        self._consumer.incremental_assign([TopicPartition(*place, low)])

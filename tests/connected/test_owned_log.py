@@ -5,6 +5,8 @@ import random
 import threading
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer, Row
@@ -125,4 +127,28 @@ def test_a_reader_that_is_put_aside_again_and_again_leaves_nothing_out(kafka, ma
     assert all(values == [b"%d" % n for n in range(1_500)] for values in got.values())
     for fence in fences:
         fence.close()
+    reader.close()
+
+
+@pytest.mark.parametrize("asked", [0, 10_000])
+def test_a_reader_whose_offset_is_gone_goes_on_at_the_beginning(kafka, make_topic, asked):
+    """Deleted by retention or never there: the log is read from where it begins, not silently skipped."""
+    topic, client = make_topic(), librdkafka_config(kafka)
+    fence = FencedProducer(client, f"{topic}.0")
+    fence.open()
+    fence.write([Row(topic, 0, None, b"%d" % n) for n in range(10)]).result(10)
+    admin = AdminClient(client)
+    for done in admin.delete_records([TopicPartition(topic, 0, 5)]).values():
+        done.result(10)
+    reader, got, whole = PartitionReader(client), [], threading.Event()
+
+    def sink(records):
+        got.extend(r.offset for r in records)
+        if got[-1] == 9:
+            whole.set()
+
+    reader.start(topic, 0, asked, sink)
+    assert whole.wait(20)
+    assert got == [5, 6, 7, 8, 9]
+    fence.close()
     reader.close()
