@@ -1,18 +1,13 @@
 """Lists, look-ups and why over a real store."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from schemas.event import micros
 from schemas.new_id import new_id
-from schemas.record import DeadLetter, RunLog, TaskLog, Trigger, Verdict
-from schemas.topics import Topics, topics
 from streams.errors import BadInput, Transport
-from streams.kafka.memory import MemoryLog
-from streams.kafka.record import Outgoing
 from streams.settings import ClickHouseSettings
 from streams.store.queries.known import KnownEvents, known_events, known_runs, stored_offset, stored_offsets
 from streams.store.queries.lists import (
@@ -23,115 +18,13 @@ from streams.store.queries.lists import (
     list_triggers,
     list_verdicts,
 )
-from streams.store.queries.reader import StoreReader
+from streams.store.queries.reader import StoreReader, plain
 from streams.store.queries.why import find, why
 from tests.connected.store_process import StoreProcess
-from tests.connected.store_rows import CODEC, SinkHarness, append, event, memory_log
+from tests.connected.store_rows import SinkHarness
+from tests.connected.store_story import START, Story
 
 pytestmark = pytest.mark.connected
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-class Story:
-    """A file arrives, a run loads it and emits, a second run reports."""
-
-    def __init__(self) -> None:
-        self.own: Topics = topics("story.", 2)
-        self.log: MemoryLog = memory_log(self.own)
-        self.file, self.processed = new_id(), new_id()
-        self.firings = (new_id(), new_id())
-        self.runs = (new_id(), new_id())
-        self.tasks = (new_id(), new_id())
-        self._events()
-        for n, (cause, flow) in enumerate(((self.file, "process_new_file"), (self.processed, "report"))):
-            self._verdict(n, cause, flow)
-            self._run(n, cause, flow)
-
-    def at(self, ms: int) -> int:
-        """µs of `ms` after the start."""
-        return micros(START + timedelta(milliseconds=ms))
-
-    def _events(self) -> None:
-        first = event(id=self.file, occurred=self.at(0), received=self.at(2), correlation_id=self.file)
-        second = event(
-            id=self.processed,
-            event="custom.file_processed",
-            resource_id="file.a.csv",
-            resource='{"resource.id":"file.a.csv"}',
-            occurred=self.at(300),
-            received=self.at(300),
-            causation_id=self.runs[0],
-            correlation_id=self.file,
-        )
-        others = [event(occurred=self.at(n), event="noise.other", resource_id=f"r{n}") for n in range(5)]
-        append(self.log, self.own, [first, second, *others])
-
-    def _put(self, topic: Any, record: object) -> None:
-        self.log.append(Outgoing(topic.name, 0, b"k", CODEC.encode(record)))
-
-    def _verdict(self, n: int, cause: str, flow: str) -> None:
-        verdict = Verdict(
-            id=new_id(),
-            event="ensue.trigger.fired",
-            trigger=f"{flow}-trigger",
-            trigger_version="1",
-            flow=flow,
-            event_id=cause,
-            group_key="",
-            verdict="fired",
-            reason='{"state":"Triggered"}',
-            at=self.at(20 + 300 * n),
-            candidates_partition=0,
-            candidates_offset=n,
-            correlation_id=self.file,
-            firing_id=self.firings[n],
-            run_id=self.runs[n],
-            event_ids=(cause,),
-        )
-        self._put(self.own.verdicts, verdict)
-
-    def _run(self, n: int, cause: str, flow: str) -> None:
-        base = 300 * n
-        for seq, state in enumerate(("claimed", "running", "succeeded")):
-            run = RunLog(
-                id=new_id(),
-                event=f"ensue.run.{state}",
-                run_id=self.runs[n],
-                seq=seq,
-                flow=flow,
-                flow_version="1",
-                trigger=f"{flow}-trigger",
-                firing_id=self.firings[n],
-                state=state,
-                at=self.at(base + 30 + seq),
-                requested=self.at(base + 20),
-                started=self.at(base + 40),
-                ended=self.at(base + 240),
-                attempt=1,
-                worker="w",
-                parameters='{"file_name":"a.csv"}',
-                correlation_id=self.file,
-                causation_id=cause,
-                event_ids=(cause,),
-            )
-            self._put(self.own.run_log, run)
-        task = TaskLog(
-            id=new_id(),
-            event="ensue.task.succeeded",
-            task_run_id=self.tasks[n],
-            run_id=self.runs[n],
-            flow=flow,
-            task="load",
-            task_key="load-0",
-            seq=1,
-            state="succeeded",
-            at=self.at(base + 90),
-            started=self.at(base + 50),
-            ended=self.at(base + 90),
-            attempt=1,
-            correlation_id=self.file,
-        )
-        self._put(self.own.task_log, task)
 
 
 @pytest.fixture(scope="module")
@@ -139,32 +32,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Story, Clic
     """The story, stored."""
     process = StoreProcess(tmp_path_factory.mktemp("store")).start()
     story = Story()
-    letter = DeadLetter(
-        id=new_id(),
-        event="ensue.dead_letter",
-        stage="door",
-        reason="undecodable",
-        error="what",
-        raw=b"\xff",
-        headers="{}",
-        at=story.at(0),
-        source="hook",
-    )
-    trigger = Trigger(
-        id=new_id(),
-        event="ensue.trigger.deployed",
-        name="report-trigger",
-        version="1",
-        definition='{"expect":["x"]}',
-        flow="report",
-        flow_version="1",
-        flow_definition="{}",
-        deployment_id=new_id(),
-        published=story.at(0),
-        published_by="me",
-    )
-    story._put(story.own.dead_letters, letter)
-    story._put(story.own.triggers, trigger)
     SinkHarness(story.log, story.own, process.settings()).drain().finish()
     yield story, process.settings()
     process.stop()
@@ -293,3 +160,25 @@ async def test_look_ups(story: Story, store: StoreReader) -> None:
     assert set(await asked.earlier([story.file], partition=partition, before=offset + 1)) == {story.file}
     with pytest.raises(Transport):
         await asked.earlier([story.file], partition=partition, before=1_000)
+
+
+def test_every_stored_topic_has_its_table(story: Story, store: StoreReader) -> None:
+    """Verdicts, runs, tasks, dead letters and triggers are stored, and the views read the latest state."""
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(map(plain, row)) for row in store.client().query(sql).result_rows]
+
+    run, firing = story.runs[0], story.firings[0]
+    assert rows(f"SELECT id, run_id, event_ids FROM firings WHERE id = '{firing}'") == [
+        (firing, run, [story.file])
+    ]
+    assert rows(f"SELECT state, attempt FROM runs WHERE id = '{run}'") == [("succeeded", 1)]
+    assert rows(f"SELECT count(), uniqExact(id) FROM run_log WHERE run_id = '{run}'") == [(3, 3)]
+    assert rows(f"SELECT task, state FROM task_runs WHERE run_id = '{run}'") == [("load", "succeeded")]
+    assert rows("SELECT hex(raw), stage FROM dead_letters") == [("FF", "door")]
+    assert rows("SELECT name, removed FROM triggers") == [("report-trigger", False)]
+    named = f"('{run}', '{story.tasks[0]}', '{firing}', '{story.processed}')"
+    edges = rows(f"SELECT kind, cause_id FROM causes WHERE id IN {named} ORDER BY kind")
+    assert edges == [("event", run), ("firing", story.file), ("run", firing), ("task_run", run)]
+    effects = rows(f"SELECT effect_kind, effect_id FROM effects WHERE id = '{run}' ORDER BY effect_kind")
+    assert effects == [("event", story.processed), ("task_run", story.tasks[0])]
