@@ -23,7 +23,7 @@ import time
 
 from flows import event_trigger, flow
 
-@flow(on=event_trigger(expect="bench.latency"), parameters={"sent_ns": "{{ event.payload.sent_ns }}"})
+@flow(on=event_trigger("bench.latency"), parameters={"sent_ns": "{{ event.payload.sent_ns }}"})
 def first_line(sent_ns):
     return {"sent_ns": int(sent_ns), "first_line_ns": time.time_ns()}
 """

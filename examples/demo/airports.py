@@ -76,7 +76,7 @@ def write(lines: list[str]) -> str:
 
 
 @flow(
-    on=event_trigger(expect="custom.file_processed"),
+    on=event_trigger("custom.file_processed"),
     parameters={"file_name": "{{ event.payload.file_name }}"},
 )
 def write_report(file_name: str) -> str:

@@ -169,7 +169,8 @@ class _Worker:
 
     def _newest(self) -> Mapping[str, tuple[int, Trigger]]:
         """Return the newest definitions, with the paths that flow files have on this machine."""
-        return {name: (at, relocated(item, self._here)) for name, (at, item) in self._catalog.newest().items()}
+        newest = self._catalog.newest().items()
+        return {name: (at, relocated(item, self._here)) for name, (at, item) in newest}
 
     async def _known_runs(self, ids: Collection[str]) -> Mapping[str, str]:
         return await asyncio.to_thread(known_runs, self._store, ids)
@@ -182,7 +183,7 @@ class _Worker:
         loaded: set[str] = set()
         announced = False
         while True:
-                for file in flows.files() - loaded:
+            for file in flows.files() - loaded:
                 executor.preload(file)
                 loaded.add(file)
             if not announced and all(self._active(ownership) for ownership, _ in self._ownerships):

@@ -25,29 +25,29 @@ import time
 
 from flows import event_trigger, flow
 
-@flow(on=event_trigger(expect="bad.raises"))
+@flow(on=event_trigger("bad.raises"))
 def raises():
     raise RuntimeError("the file is odd")
 
-@flow(on=event_trigger(expect="bad.hangs"), timeout_s=2)
+@flow(on=event_trigger("bad.hangs"), timeout_s=2)
 def hangs():
     time.sleep(3600)
 
-@flow(on=event_trigger(expect="bad.exits"))
+@flow(on=event_trigger("bad.exits"))
 def exits():
     sys.exit("gone")
 
-@flow(on=event_trigger(expect="bad.dies"))
+@flow(on=event_trigger("bad.dies"))
 def dies():
     os._exit(7)
 
-@flow(on=event_trigger(expect="bad.prints"))
+@flow(on=event_trigger("bad.prints"))
 def prints():
     for _ in range(40):
         print("x" * 100_000)
     raise ValueError("printed megabytes")
 
-@flow(on=event_trigger(expect="good.*"))
+@flow(on=event_trigger("good.*"))
 def good():
     return "fine"
 """

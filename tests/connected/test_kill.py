@@ -12,7 +12,7 @@ from tests.connected.system import System
 FLOWS = """
 from flows import event_trigger, flow
 
-@flow(on=event_trigger(expect="kill.test"), parameters={"number": "{{ event.payload.number }}"})
+@flow(on=event_trigger("kill.test"), parameters={"number": "{{ event.payload.number }}"})
 def count_it(number):
     return number
 """
