@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from flows.core.index import TriggerIndex
 from flows.core.trigger import Trigger
 from flows.decision import Decision
-from schemas.codec import Codec, UndecodableError
+from schemas.codec import Codec, UndecodableError, peek
 from schemas.identity import derived_id
 from schemas.record import Candidate, DeadLetter, State
 from schemas.shard import shard
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 KEY_SEPARATOR = "\x1f"
 RAW_BYTES_MAX = 7 << 20  # a dead letter is one Kafka message (8 MiB) too
-_CANDIDATE, _TICK = "candidate", "tick"
+_CANDIDATE, _MARK = "candidate", "ensue.mark"
 _DEFINITIONS_KEPT = 16
 _DEFINITIONS_WAIT_S = 10.0
 
@@ -131,9 +131,13 @@ class EvaluateShard:
     async def _decide(self, fold: Fold, record: LogRecord) -> list[Row]:
         """Return the rows of one record; one that can never be decided becomes a dead letter."""
         try:
+            if record.value is not None and peek(record.value)[1] == _MARK:
+                self.counts.marks += 1  # how far the router is, for timers; there are none yet
+                return []
             candidate = await self._decode(record)
             if candidate.kind != _CANDIDATE:
-                self._count_other(candidate, record)
+                self.counts.ticks += 1
+                log.debug("the tick at %s is for a later version; %d so far", record.place, self.counts.ticks)
                 return []
             await self._reached(candidate.triggers_offset)
             if candidate.body is not None:
@@ -169,14 +173,6 @@ class EvaluateShard:
                 f"log was not read that far within {_DEFINITIONS_WAIT_S:g} s; was it made anew?"
             ) from None
         self._reached_offset = triggers_offset
-
-    def _count_other(self, candidate: Candidate, record: LogRecord) -> None:
-        """Marks say how far the router is, for timers; there are no timers yet."""
-        if candidate.kind == _TICK:
-            self.counts.ticks += 1
-            log.debug("the tick at %s is for a later version; %d so far", record.place, self.counts.ticks)
-        else:
-            self.counts.marks += 1
 
     async def _decode(self, record: LogRecord) -> Candidate:
         if record.value is None:

@@ -1,4 +1,4 @@
-"""A router or an evaluator to be killed: `routing_process.py router|evaluate BOOTSTRAP PREFIX FOLDER`."""
+"""A router or an evaluator to be killed: `routing_process.py router|forgetful|evaluate BROKER PREFIX FOLDER`."""
 
 import asyncio
 import logging
@@ -20,6 +20,8 @@ from streams.errors import Transport
 from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer
 from streams.kafka.reader import PartitionReader
+from streams.router import partition as partition_module
+from streams.router.known_ids import KnownIds
 from streams.router.router import Router, RouterOptions
 from streams.settings import KafkaSettings
 
@@ -32,6 +34,15 @@ class AbsentStore:
 
     async def earlier(self, _ids: Collection[str], *, partition: int, before: int) -> Collection[str]:
         raise Transport(f"there is no store to ask about events[{partition}] below {before}")
+
+
+class Forgetful(KnownIds):
+    """Deduplication switched off: what a test must be seen to fail with."""
+
+    def turn(self, offset: int, log_ms: int) -> None:
+        """Forget everything."""
+        del offset, log_ms
+        self.young, self.old = set(), set()
 
 
 async def route(kafka: KafkaSettings, definitions: CompiledDefinitions, stop: asyncio.Event) -> None:
@@ -90,7 +101,9 @@ async def main(kind: str, bootstrap: str, prefix: str, folder: Path) -> None:
     definitions = CompiledDefinitions(await asyncio.to_thread(follower.start))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    if kind == "router":
+    if kind == "forgetful":
+        partition_module.KnownIds = Forgetful  # type: ignore[misc]
+    if kind in {"router", "forgetful"}:
         await route(kafka, definitions, stop)
     else:
         await evaluate(kafka, definitions, stop, folder)

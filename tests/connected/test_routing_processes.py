@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,12 +54,14 @@ class System:
         log = KafkaDefinitionsLog(self.kafka, self.topics.triggers.name)
         publish(log, CODEC, deployment_id=deployment_id("test"), definitions=definitions, by="a test")
 
-    def start(self, kind: str) -> None:
-        """Start the router or the evaluator."""
+    def start(self, kind: str, name: str = "") -> None:
+        """Start a router or an evaluator, known as `name` or by its kind."""
         command = [sys.executable, "-m", "tests.connected.routing_process", kind]
         arguments = [self.kafka.bootstrap_servers, self.kafka.topic_prefix, str(self.folder)]
-        with (self.folder / f"{kind}.log").open("ab") as log:
-            self.processes[kind] = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=log, stdout=log)
+        with (self.folder / f"{name or kind}.log").open("ab") as log:
+            self.processes[name or kind] = subprocess.Popen(
+                [*command, *arguments], cwd=ROOT, stderr=log, stdout=log
+            )
 
     def end(self, kind: str, number: int = signal.SIGKILL) -> None:
         """End a process."""
@@ -180,7 +182,7 @@ def expected_runs(events: Sequence[EventRecord]) -> set[str]:
 
 
 def test_killed_at_random_nothing_is_missing_and_nothing_doubled(system: System) -> None:
-    """Router and evaluator are killed during 3,000 events, every fifth sent twice: exactly the right runs."""
+    """Router and evaluator are killed during 5,000 events, every fifth sent twice: exactly the right runs."""
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)
     system.deploy(EACH, PAIR)
@@ -189,13 +191,14 @@ def test_killed_at_random_nothing_is_missing_and_nothing_doubled(system: System)
     sent: list[EventRecord] = []
     unrouted: list[int] = []
     ran = 0
-    for number in range(6):
-        fresh = [event(rng.choice("ab"), f"r{rng.randrange(12)}") for _ in range(400)]
-        system.emit([*fresh, *rng.sample(fresh, 100)])
-        sent += fresh
-        until(partial(system.runs_exceed, ran))
-        time.sleep(rng.random() / 10)
-        victim = "router" if number % 3 else "evaluate"
+    for number in range(5):
+        first, *burst = [event(rng.choice("ab"), f"r{rng.randrange(12)}") for _ in range(800)]
+        first = replace(first, event="a")
+        system.emit([first])
+        sent += [first, *burst]
+        until(partial(system.runs_exceed, ran))  # everybody is at work again
+        system.emit([*burst, *rng.sample(burst, 200)])
+        victim = "evaluate" if number % 3 == 1 else "router"
         system.end(victim)
         ran = len(set(system.run_ids()))
         unrouted.append(len(expected_runs(sent)) - ran)
@@ -206,6 +209,33 @@ def test_killed_at_random_nothing_is_missing_and_nothing_doubled(system: System)
     print(f"seed {seed}: {len(expected)} runs, missing at each kill {unrouted}")
     assert any(unrouted), f"seed {seed}: no kill hit work under way"
     assert set(system.run_ids()) == expected, f"seed {seed}"
+
+
+def test_a_paused_router_is_shut_out(system: System) -> None:
+    """A router stopped beyond its session and continued writes nothing more, then shares the work again."""
+    system.deploy(EACH, PAIR)
+    system.start("evaluate")
+    system.start("router", "paused")
+    sent: list[EventRecord] = []
+
+    def emit_and_wait() -> None:
+        fresh = [event("a", f"r{number % 9}") for number in range(200)]
+        system.emit(fresh)
+        sent.extend(fresh)
+        until(lambda: expected_runs(sent) <= set(system.run_ids()))
+
+    emit_and_wait()
+    system.emit([lost := event("a", "while-running")])
+    sent.append(lost)
+    os.kill(system.processes["paused"].pid, signal.SIGSTOP)
+    system.start("router", "other")
+    emit_and_wait()
+    os.kill(system.processes["paused"].pid, signal.SIGCONT)
+    for _ in range(3):
+        time.sleep(2)
+        emit_and_wait()
+    assert set(system.run_ids()) == expected_runs(sent)
+    assert system.processes["paused"].poll() is None
 
 
 def test_a_threshold_survives_restarts_between_its_events(system: System) -> None:
@@ -226,6 +256,19 @@ def test_a_threshold_survives_restarts_between_its_events(system: System) -> Non
     system.emit([second])
     until(lambda: bool(system.run_ids()))
     assert set(system.run_ids()) == {run_of("pair", PAIR.flow, "thing", first.id, second.id)}
+
+
+@pytest.mark.soak
+def test_without_deduplication_a_retried_post_is_seen_to_count_twice(system: System) -> None:
+    """With the router's window off, one event sent twice completes a threshold of two."""
+    system.deploy(PAIR)
+    system.start("forgetful")
+    system.start("evaluate")
+    once = event("a", "thing")
+    system.emit([once])
+    until(lambda: system.verdicts() == ["waiting"])
+    system.emit([once])
+    until(lambda: bool(system.run_ids()))
 
 
 def test_without_the_evaluate_agent_nothing_fires(system: System) -> None:
