@@ -1,4 +1,4 @@
-"""A router or an evaluator to be killed: `routing_process.py router|forgetful|evaluate BROKER PREFIX FOLDER`."""
+"""A router or an evaluator to be killed: `routing_process.py router|forgetful|evaluate BROKER PREFIX DIR`."""
 
 import asyncio
 import logging
