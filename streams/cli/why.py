@@ -1,6 +1,7 @@
 """`ensue why`: why something happened, and what came of it."""
 
 import sys
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -72,9 +73,10 @@ def describe(node: dict[str, Any], indent: str) -> list[str]:
     """Return a node's lines: when, what, how long after its cause; a run's tasks below it."""
     kind = node["kind"]
     text = {"event": _event, "firing": _firing, "run": _run, "task_run": _task}[kind](node)
-    after = "" if node.get("delay_s") is None else f"  (+{duration(node['delay_s'])})"
-    lines = [f"{clock(node['at'])} {indent}{text}{after}"]
-    pad = " " * len(clock(node["at"])) + f" {' ' * len(indent)}  "
+    at, delay_s = moment(node)
+    after = "" if delay_s is None else f"  (+{duration(delay_s)})"
+    lines = [f"{clock(at)} {indent}{text}{after}"]
+    pad = " " * len(clock(at)) + f" {' ' * len(indent)}  "
     if kind == "event":
         lines.append(f"{pad}resource {cell_text(node['resource_id'])}, id {node['id']}")
     if kind == "run":
@@ -82,6 +84,16 @@ def describe(node: dict[str, Any], indent: str) -> list[str]:
         lines += [f"{pad}{task_line(task)}" for task in node.get("tasks", [])]
         lines += failure_lines(node.get("error"), pad)
     return lines
+
+
+def moment(node: dict[str, Any]) -> tuple[str, float | None]:
+    """Return when a node is shown and how long after its cause; a run counts from its first line."""
+    at, delay_s = str(node["at"]), node.get("delay_s")
+    if node["kind"] != "run" or not node.get("started"):
+        return at, delay_s
+    started = str(node["started"])
+    waited_s = (datetime.fromisoformat(started) - datetime.fromisoformat(at)).total_seconds()
+    return started, None if delay_s is None else delay_s + waited_s
 
 
 def _event(node: dict[str, Any]) -> str:

@@ -125,6 +125,7 @@ def test_why_shows_causes_tasks_and_effects_in_order() -> None:
         "kind": "run",
         "id": "r1",
         "at": "2026-11-22T14:02:07.124000Z",
+        "started": "2026-11-22T14:02:07.130000Z",
         "flow": "process",
         "state": "failed",
         "parameters": {"file": "orders.csv"},
@@ -141,6 +142,6 @@ def test_why_shows_causes_tasks_and_effects_in_order() -> None:
         for part in ("orders.csv from landing", "> flow process failed", "- task load", "odd", "custom.done")
     ]
     assert places == sorted(places)
-    assert "(+11 ms)" in text
+    assert "(+17 ms)" in text
     assert "| line 2" in text
-    assert describe(run, "> ")[0].startswith("2026-11-22 14:02:07.124 > flow process failed in 500 ms")
+    assert describe(run, "> ")[0].startswith("2026-11-22 14:02:07.130 > flow process failed in 500 ms")
