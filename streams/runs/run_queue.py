@@ -24,6 +24,7 @@ class RunQueue:
 
     def __init__(self, turns: int) -> None:
         self._free = turns
+        self._stopped = False
         self._lanes: dict[tuple[Starter, str], deque[str]] = {}
         self._order: deque[tuple[Starter, str]] = deque()
         self.unfinished = 0  # of all partitions, waiting or not
@@ -48,6 +49,10 @@ class RunQueue:
         self._free += 1
         self._give_turns()
 
+    def stop(self) -> None:
+        """Give no turns any more: the executor is stopping, who waits will be taken up by the next worker."""
+        self._stopped = True
+
     def forget(self, starter: Starter) -> None:
         """Drop all that wait for a partition."""
         gone = {key for key in self._lanes if key[0] is starter}
@@ -56,7 +61,7 @@ class RunQueue:
         self._order = deque(key for key in self._order if key not in gone)
 
     def _give_turns(self) -> None:
-        while self._free and self._order:
+        while self._free and self._order and not self._stopped:
             key = self._order.popleft()
             lane = self._lanes[key]
             run_id = lane.popleft()

@@ -19,6 +19,7 @@ from streams.errors import Overload, Poison, Transport
 from streams.kafka.fenced import FencedProducer, Row
 from streams.kafka.log_record import LogRecord
 from streams.runs.engine import RunEngine
+from streams.runs.executor import ExecutorStopped
 from streams.runs.group_writer import GROUP_MAX, GroupWriter
 from streams.runs.look_ups import LookUps
 from streams.runs.ports import Batch
@@ -204,6 +205,9 @@ class RunShard:
         )
         try:
             outcome = await turn.take()
+        except ExecutorStopped:
+            self._engine.queue.stop()
+            return Outcome(again_s=self._engine.limits.retry_s)
         except Transport as error:
             if not self._dropped:
                 log.info("run %s waits: %s", run_id, error)

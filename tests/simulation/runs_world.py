@@ -293,7 +293,7 @@ class Owner:
             await self.take_in()
             ready = until or (lambda: not self.world.unfinished())
             async with asyncio.timeout(20):
-                while not self.fence.lost.is_set() and not ready():
+                while not self.fence.lost.is_set() and not ready():  # noqa: ASYNC110 - the logs are the event
                     await asyncio.sleep(0)
         except Transport:
             pass
