@@ -254,6 +254,7 @@ async def test_links_lead_nowhere(folder: Path) -> None:
     (secret / "secret").write_text("x")
     (folder / "link").symlink_to(secret / "secret")
     async with watching(folder, published):
+        (folder / "fresh").symlink_to(secret / "secret")
         (folder / "linked").symlink_to(secret)
         os.mkfifo(folder / "pipe")
         (secret / "secret").write_text("xx")
