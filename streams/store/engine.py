@@ -6,7 +6,7 @@ Handles are not for two threads at a time: the writer's is behind a lock, reader
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -93,8 +93,9 @@ class Engine:
         """Close all handles; waits for what runs."""
         with self._writing:
             self._writer.close()
-        for _ in range(self._readers.maxsize):
-            self._readers.get(timeout=WAIT_FOR_READER_S).close()
+        with suppress(Empty):  # one that still runs ends with the process
+            for _ in range(self._readers.maxsize):
+                self._readers.get(timeout=WAIT_FOR_READER_S).close()
         self._lock_file.close()
 
     @contextmanager
