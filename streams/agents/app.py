@@ -172,6 +172,8 @@ class WorkerApp:
         """Drop everything, then leave the group, so that others take over without a timeout."""
         await self.group.wait_calm(self._session_timeout_s)  # until then nobody else could take over
         await asyncio.gather(*(ownership.stop() for ownership in self._ownerships))
+        dropped_s = time.monotonic()
         await self.app.stop()
+        log.info("left the group %.1f s after the last partition was dropped", time.monotonic() - dropped_s)
         if self._pulse is not None:
             self._pulse.cancel()

@@ -7,6 +7,7 @@ member holds before and after without a break is kept, because the fence alone a
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -151,12 +152,16 @@ class Ownership:
         except Exception as error:
             log.info("offsets of %s are not committed now (%r); the next commit covers them", due, error)
 
-    async def stop(self, *, timeout_s: float = 10.0) -> None:
-        """Commit and drop everything; the fences are given back so that the next owner need not wait."""
+    async def stop(self, *, timeout_s: float = 2.0) -> None:
+        """Commit and drop everything; fences are given back so that the next owner need not wait.
+
+        What takes longer than `timeout_s` ends by itself: the group must hear soon that this member leaves.
+        """
         self._stopping = True
         self._committer.cancel()
         await self.commit()
         self._drop(list(self._holdings))
         if self._ending:
             await asyncio.wait(set(self._ending.values()), timeout=timeout_s)
-        await asyncio.to_thread(self._executor.shutdown)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._executor.shutdown), timeout_s)

@@ -25,6 +25,7 @@ TRANSACTION_TIMEOUT_S = 60.0
 DELIVERY_TIMEOUT_S = 30.0  # outlives a broker's restart (12 s measured), ends before the transaction does
 COMMIT_EVERY_S = 5.0  # bounds how long compaction waits behind an open transaction
 _COMMIT_TIMEOUT_S = 20.0
+_OPEN_SLICE_S = 0.5  # how late an opening that is given up is noticed
 
 # librdkafka prints every fencing as FATAL; here it is the protocol's normal course and told by `Fenced`.
 _UNHEARD = logging.Logger("librdkafka.fenced")  # noqa: LOG001 - outside the tree of loggers on purpose
@@ -132,9 +133,9 @@ class FencedProducer:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                producer.init_transactions(max(deadline - time.monotonic(), 0.1))
+                producer.init_transactions(_OPEN_SLICE_S)
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() >= deadline:
+                if not error.args[0].retriable() or time.monotonic() >= deadline or self._closed:
                     raise
             else:
                 producer.begin_transaction()

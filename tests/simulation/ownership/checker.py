@@ -21,15 +21,6 @@ class Verdict:
     unowned_s_max: float  # longest time a partition of a role had no owner
     shortened: int  # offsets of journal and state that owners have deleted behind a snapshot
 
-    def promises_hold(self, *, unowned_s: float) -> bool:
-        return (
-            self.lost == 0
-            and self.double == 0
-            and self.miscounted == 0
-            and self.unowned_s_max <= unowned_s
-            and self.shortened > 0
-        )
-
 
 class RunLog:
     """Terminal states by run, read on from where the last reading stopped."""
@@ -50,8 +41,8 @@ class RunLog:
                 self._next[partition] = batch[-1].offset + 1
 
 
-def check(cluster: Cluster, load: Load, run_log: RunLog) -> Verdict:
-    """Read all logs to their ends and compare."""
+def check(cluster: Cluster, load: Load, run_log: RunLog, since_s: float) -> Verdict:
+    """Read all logs to their ends and compare; times without an owner count from `since_s` (epoch) on."""
     client = {"bootstrap.servers": cluster.bootstrap}
     run_log.read()
     states, records = run_log.states, run_log.records
@@ -69,13 +60,13 @@ def check(cluster: Cluster, load: Load, run_log: RunLog) -> Verdict:
         double=sum(len(values) > 1 for values in states.values()),
         said_again=records - sum(len(values) for values in states.values()),
         miscounted=sum(counts.get(key, 0) != n for key, n in load.per_key.items()),
-        unowned_s_max=max(unowned(cluster).values()),
+        unowned_s_max=max(unowned(cluster, since_s).values()),
         shortened=shortened,
     )
 
 
-def unowned(cluster: Cluster) -> Mapping[tuple[str, int], float]:
-    """Longest time without an owner, per role and partition, after the first owner.
+def unowned(cluster: Cluster, since_s: float) -> Mapping[tuple[str, int], float]:
+    """Longest time without an owner, per role and partition, that began after `since_s`.
 
     A killed or paused worker owns nothing from that moment on, whatever it last said.
     """
@@ -96,7 +87,9 @@ def unowned(cluster: Cluster) -> Mapping[tuple[str, int], float]:
         elif line["what"] == "state":
             place = (line["role"], line["partition"])
             if line["state"] == "active":
-                longest[place] = max(longest[place], line["t"] - since.pop(place, line["t"]))
+                began = since.pop(place, line["t"])
+                if began >= since_s:
+                    longest[place] = max(longest[place], line["t"] - began)
                 owners[place].add(line["worker"])
             elif line["state"] == "lost":
                 without(place, line["worker"], line["t"])

@@ -49,11 +49,16 @@ class Load:
         self._producer = Producer(librdkafka_config(settings, enable_idempotence=True, linger_ms=5))
         self.acked: set[bytes] = set()
         self.per_key: dict[bytes, int] = {}
+        self.silent_s_max = 0.0  # longest time that a steady load went without an acknowledgement
+        self._heard_s = time.monotonic()
 
     def _write(self, topic: str, key: bytes, value: bytes, run: bytes, by: bytes) -> None:
         def done(error: Any, _message: Any) -> None:
             assert error is None, error
             self.acked.add(run)
+            now_s = time.monotonic()
+            self.silent_s_max = max(self.silent_s_max, now_s - self._heard_s)
+            self._heard_s = now_s
             if topic == "candidates":
                 self.per_key[key] = self.per_key.get(key, 0) + 1
 
@@ -81,6 +86,7 @@ class Load:
     def candidates(self, rate_per_s: float, until_s: float) -> Iterator[None]:
         """Candidates of 400 keys at a steady rate; yields about every 10 ms."""
         started, sent = time.monotonic(), len(self.acked)
+        self.silent_s_max, self._heard_s = 0.0, started
         first = sent
         while time.monotonic() < until_s:
             due = int((time.monotonic() - started) * rate_per_s)

@@ -17,6 +17,7 @@ class Outcome:
     seed: int
     recovered_s: float | None
     accepted_per_s: float
+    broker_silent_s: float  # longest time the broker acknowledged nothing to the steady load
     unclean: int  # kills and pauses
     steps: int  # joins and leaves
 
@@ -47,7 +48,7 @@ def run(
         _until_ended(run_log, load, 60)
         accepted_per_s = _burst(run_log, load, burst)
         nemesis = Nemesis(cluster, seed)
-        started = time.monotonic()
+        started, since_s = time.monotonic(), time.time()
         for _ in load.candidates(rate_per_s, started + duration_s):
             nemesis.act(time.monotonic() - started)
             assert not cluster.crashed(), f"ended by themselves: {cluster.crashed()}"
@@ -55,10 +56,11 @@ def run(
         _until_ended(run_log, load, SETTLE_S)
         cluster.wait_active(30)
         return Outcome(
-            verdict=check(cluster, load, run_log),
+            verdict=check(cluster, load, run_log, since_s),
             seed=seed,
             recovered_s=recovered_s,
             accepted_per_s=accepted_per_s,
+            broker_silent_s=load.silent_s_max,
             unclean=nemesis.unclean,
             steps=sum(line["what"] in ("join", "leave") for line in cluster.done),
         )

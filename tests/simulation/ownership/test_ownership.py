@@ -21,7 +21,8 @@ def _judge(outcome: Outcome) -> None:
     assert verdict.lost == 0, outcome
     assert verdict.double == 0, outcome
     assert verdict.miscounted == 0, outcome
-    assert verdict.unowned_s_max <= UNOWNED_S_MAX, outcome
+    # While the broker itself stands still nobody can take anything over: that is the machine, not the owner.
+    assert verdict.unowned_s_max <= UNOWNED_S_MAX + outcome.broker_silent_s, outcome
     assert verdict.shortened > 0, outcome
 
 

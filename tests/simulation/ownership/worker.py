@@ -25,7 +25,9 @@ COMMIT_EVERY_S = 1.0  # so that compaction by force has something to compact
 
 
 async def main(bootstrap: str, name: str, folder: Path, kind: str, session_s: float) -> None:
-    loop = asyncio.get_running_loop()
+    # First of all: a SIGTERM while the worker joins must still let it leave the group.
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     ledger_file = (folder / f"{name}.ledger").open("a", buffering=1)
 
     def ledger(what: str, **more: Any) -> None:
@@ -70,8 +72,6 @@ async def main(bootstrap: str, name: str, folder: Path, kind: str, session_s: fl
     await worker.start()
     watchdog.start()
     ledger("started", pid=os.getpid())
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     crashed = asyncio.ensure_future(worker.run())
     await asyncio.wait({crashed, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if crashed.done():
