@@ -110,7 +110,7 @@ class Sink:
     def _handle_topic(self, topic: str, records: Sequence[Record]) -> None:
         """Store what is new; look the doubtful ids up first."""
         target = self._places[topic, records[0].partition].target
-        fresh: list[Record] = []
+        fresh: dict[str, Record] = {}
         asked: dict[str, Record] = {}
         missing: dict[str, list[Record]] = defaultdict(list)
         for record in records:
@@ -131,15 +131,19 @@ class Sink:
             if place.stored and self._was_stored(place, record, missing):
                 place.window.remember(id_text, received_us)
                 continue
-            seen = place.window.seen(id_text, received_us) if self._identity else "new"
+            if not self._identity:
+                fresh[f"{id_text}{record.offset}"] = record
+                continue
+            seen = place.window.seen(id_text, received_us)
             if seen == "new":
-                fresh.append(record)
-            elif seen == "ask":
-                asked[id_text] = record
+                fresh[id_text] = record
+            elif seen == "ask" and id_text not in fresh:
+                # The store cannot know yet what stands earlier in this batch.
+                asked.setdefault(id_text, record)
         if asked:
             known = self._inserter.insisting(lambda: self._store.known_ids(target.tables[0], list(asked)))
-            fresh += [record for id_text, record in asked.items() if id_text not in known]
-        self._insert(fresh, missing, target_topic=topic)
+            fresh.update((one, record) for one, record in asked.items() if one not in known)
+        self._insert(list(fresh.values()), missing, target_topic=topic)
 
     @staticmethod
     def _was_stored(place: SinkPlace, record: Record, missing: dict[str, list[Record]]) -> bool:
