@@ -59,7 +59,7 @@ class LimitSettings(_Group):
     """What the gateway takes in at most."""
 
     body_bytes: int = Field(8 << 20, ge=1024)
-    event_bytes: int = Field(1 << 20, ge=256)
+    event_bytes: int = Field(1 << 20, ge=256, le=7 << 20, description="below Kafka's 8 MiB")
     events_per_body: int = Field(100_000, ge=1)
     depth: int = Field(64, ge=1, le=512)
     labels: int = Field(500, ge=1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import uvloop
 
 from streams.clock import SystemClock
-from streams.errors import EnsueError
+from streams.errors import EnsueError, Transport
 from streams.gateway.intake import Intake
 from streams.gateway.kafka_log import KafkaEventLog
 from streams.gateway.server import serve
@@ -39,10 +39,21 @@ def run(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         beside: list[asyncio.Task[None]] = []
+        failed: list[BaseException | None] = []
 
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
-            beside.extend(asyncio.create_task(watch.run()) for watch in watches(settings, intake))
+            for watch in watches(settings, intake):
+                task = asyncio.create_task(watch.run())
+                task.add_done_callback(crashed)
+                beside.append(task)
+
+        def crashed(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                # A source that nobody watches would be missed by nobody: end, and be started again.
+                _log.critical("a watched folder failed; the gateway ends", exc_info=task.exception())
+                failed.append(task.exception())
+                ended.set()
 
         await serve(
             settings,
@@ -58,6 +69,8 @@ def run(settings: Settings) -> None:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        if failed:
+            raise Transport(f"a watched folder failed: {failed[0]!r}")
 
     try:
         uvloop.run(main())
