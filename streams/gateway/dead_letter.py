@@ -3,18 +3,17 @@
 import time
 from hashlib import blake2b
 
+from schemas.dead_letter import Stage
 from schemas.identity import derived_id
 from schemas.record import DeadLetter
-
-STAGE = "door"
 
 
 def dead_letter(raw: bytes, *, source: str, reason: str, error: str, headers: str = "{}") -> DeadLetter:
     """Return the dead letter of `raw`; the same bytes from the same source have the same id."""
     return DeadLetter(
-        id=derived_id("dead-letter", STAGE, source, blake2b(raw, digest_size=20).hexdigest()),
+        id=derived_id("dead-letter", Stage.DOOR, source, blake2b(raw, digest_size=20).hexdigest()),
         event="ensue.dead_letter",
-        stage=STAGE,
+        stage=Stage.DOOR,
         reason=reason,
         error=error,
         raw=raw,
