@@ -1,13 +1,12 @@
 """What the engine does while an attempt goes on: the executor's callbacks."""
 
-from dataclasses import replace
-
 from flows.context import Recalled
 from schemas.event import Event
-from schemas.event_record import to_event, to_record
+from schemas.event_record import to_event
 from schemas.record import RunRequest
 from streams.clock import Clock
-from streams.errors import BadInput, Poison
+from streams.errors import BadInput
+from streams.runs.emitted import emitted
 from streams.runs.group_writer import GroupWriter
 from streams.runs.ports import RunLimits
 from streams.runs.rows import Attempt, RunRows
@@ -122,18 +121,11 @@ class RunCalls:
 
     async def emit(self, event: Event) -> Event:
         """Return the event as it is in the log, once it is acknowledged."""
+        item = emitted(event, self._request, self._clock.now_us())
         try:
-            item = replace(
-                to_record(event),
-                received=self._clock.now_us(),
-                source=f"flow:{self._request.flow}",
-                causation_id=self._request.id,
-                correlation_id=self._request.correlation_id,
-                depth=self._request.depth,
-            )
             row = self._rows.event(item)
-        except (ValueError, TypeError) as error:
-            raise Poison(f"event {event.event} cannot be written: {error}", reason="undecodable") from error
+        except ValueError as error:
+            raise BadInput(f"event {event.event!r:.100} cannot be written: {error}") from error
         if len(row.value or b"") > self._limits.event_bytes_max:
             raise BadInput(
                 f"event {event.event} has {len(row.value or b'')} bytes, {self._limits.event_bytes_max} are "
