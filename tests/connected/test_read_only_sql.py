@@ -23,6 +23,7 @@ from tests.connected.store_rows import SinkHarness, append, event, memory_log
 
 pytestmark = pytest.mark.connected
 
+_open: list[Any] = []  # clients to close at the end
 ATTACKS = (Path(__file__).parent / "sql_attacks.txt").read_text("utf-8").splitlines()
 HARMLESS = [
     "SELECT count() FROM events",
@@ -55,6 +56,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
     append(log, own, [event() for _ in range(100)])
     SinkHarness(log, own, process.settings()).drain().finish()
     yield process
+    for client in _open:
+        client.close()
     process.stop()
 
 
@@ -83,7 +86,9 @@ def _fingerprint(store: StoreProcess) -> list[Any]:
 
 
 def _reader(store: StoreProcess, user: str = "reader") -> Any:
-    return get_client(host="127.0.0.1", port=store.port, username=user, database="ensue", compress=False)
+    client = get_client(host="127.0.0.1", port=store.port, username=user, database="ensue", compress=False)
+    _open.append(client)
+    return client
 
 
 def test_there_are_enough_attacks() -> None:
@@ -95,7 +100,9 @@ def test_there_are_enough_attacks() -> None:
 def test_no_attack_reads_or_changes_anything(store: StoreProcess, tmp_path: Path, way: str) -> None:
     """Each statement is refused with a reason; no file is written, and the store is what it was."""
     before = _fingerprint(store)
-    gateway = ReadOnlySql(StoreReader(store.settings()))
+    asking = StoreReader(store.settings())
+    _open.append(asking)
+    gateway = ReadOnlySql(asking)
     leak = tmp_path / "leak"
     passed: list[str] = []
     for attack in ATTACKS:
@@ -116,14 +123,20 @@ def test_no_attack_reads_or_changes_anything(store: StoreProcess, tmp_path: Path
 
 def _post(store: StoreProcess, body: bytes, query: str = "", headers: dict[str, str] | None = None) -> bytes:
     request = Request(f"{store.url}/?{query}", data=body, headers=headers or {})
-    with urlopen(request, timeout=30) as answer:
-        return bytes(answer.read())
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+    except HTTPError as error:
+        error.close()
+        raise
 
 
 @pytest.mark.parametrize("sql", HARMLESS)
 def test_ordinary_questions_are_answered(store: StoreProcess, sql: str) -> None:
     """What an analyst writes works, over the protocol and over POST /sql."""
-    ReadOnlySql(StoreReader(store.settings())).run(sql)
+    asking = StoreReader(store.settings())
+    ReadOnlySql(asking).run(sql)
+    asking.close()
     _post(store, sql.encode())
 
 
@@ -301,3 +314,4 @@ def test_kill_waits_for_the_ordinals_statements(store: StoreProcess) -> None:
     sink.end_statements()
     sink.save_progress({("probe", 9): 1})
     assert sink.progress()["probe", 9] == 1
+    sink.close()
