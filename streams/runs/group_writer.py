@@ -47,6 +47,11 @@ class GroupWriter:
             self._loop.call_soon(self._write)
         return written
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be written any more: the partition goes to its next owner."""
+        return self._lost is not None
+
     def close(self) -> None:
         """Write nothing more."""
         self._lose(Transport("the partition was dropped; its next owner goes on from the journal"))

@@ -178,7 +178,7 @@ class RunShard:
     async def _turn(self, run_id: str, release: Callable[[], None]) -> None:
         queue = self._engine.queue
         outcome = await self._take_turn(run_id, self._unfinished[run_id], release)
-        if self._dropped:
+        if self._dropped or self._writer is None or self._writer.lost:
             return
         if outcome.again_s is not None:
             loop = asyncio.get_running_loop()

@@ -53,6 +53,7 @@ class World:
         self.epochs: Counter[int] = Counter()
         self.files["load", "v1"] = FlowFile(file="flows.py", retry=Retry(retries=0))
         self.script: Callable[[Job], str] = lambda _job: "succeeded"
+        self.pause_s: Callable[[], float] = lambda: 0.0
 
     def now_us(self) -> int:
         self.now += 1000
@@ -200,6 +201,7 @@ class SimulatedRunner:
         self.jobs.append(job)
         await calls.on_started(world.now_us())
         for key in TASKS:
+            await asyncio.sleep(world.pause_s())
             if key == "c:0" and world.emit:
                 await calls.emit(emitted(job))
             if key not in job.recalled:
@@ -286,13 +288,13 @@ class Owner:
         self.done |= {r.offset for r in records} - batch.deferred
         return batch
 
-    async def live(self, *, until: Callable[[], bool] | None = None) -> None:
+    async def live(self, *, until: Callable[[], bool] | None = None, timeout_s: float = 20) -> None:
         """Load, take requests in, go on until nothing is unfinished or the process is dead."""
         try:
             await self.load()
             await self.take_in()
             ready = until or (lambda: not self.world.unfinished())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(timeout_s):
                 while not self.fence.lost.is_set() and not ready():  # noqa: ASYNC110 - the logs are the event
                     await asyncio.sleep(0)
         except Transport:
