@@ -36,7 +36,6 @@ class System:
             **(env or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(timeout=30)
 
     def __enter__(self) -> Self:
         """Start and wait until ready."""
@@ -46,11 +45,11 @@ class System:
     def __exit__(self, *_: object) -> None:
         """Stop, by force if need be."""
         self.stop()
-        self._client.close()
 
     def start(self) -> float:
         """Start everything; return the seconds until ready."""
         began = time.monotonic()
+        self._client = httpx.Client(timeout=30)
         with (self.folder / "up.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams.cli.main", "up", "--data", str(self.data), *self._files()],
@@ -69,6 +68,7 @@ class System:
 
     def stop(self) -> None:
         """Stop everything in order."""
+        self._client.close()
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
