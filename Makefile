@@ -37,7 +37,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 check: lint types ## Lint, types, unit and property tests (< 2 min), before each commit
-	$(PYTEST) -q -m "(unit or property) and not soak"
+	$(PYTEST) -q -n 2 -m "(unit or property) and not soak"
 
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
 	$(MAKE) --no-print-directory lint types

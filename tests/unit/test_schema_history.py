@@ -71,8 +71,10 @@ def test_an_unreleased_change_names_the_command() -> None:
     new = mutated("event", lambda fields: fields.append({"name": "added", "type": "string", "default": ""}))
     found = release.problems("event", new, release.history("event"))
     assert found == [
-        "event.avsc differs from its newest released version: "
-        f"run `{release.COMMAND}` and commit the new file"
+        (
+            "event.avsc differs from its newest released version: "
+            f"run `{release.COMMAND}` and commit the new file"
+        )
     ]
 
 
