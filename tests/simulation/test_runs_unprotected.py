@@ -98,6 +98,10 @@ async def test_without_the_fence_lingering_owners_break_promises(monkeypatch: Pa
             return super().write(rows)
 
     monkeypatch.setattr(runs_world, "SimulatedFence", Unfenced)
-    with pytest.raises((AssertionError, TimeoutError)):
+
+    async def some_seeds() -> None:
         for seed in range(10):
             await come_go_and_linger(seed, timeout_s=3)
+
+    with pytest.raises((AssertionError, TimeoutError)):
+        await some_seeds()
