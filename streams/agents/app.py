@@ -5,6 +5,7 @@ but for one thing: at each rebalance Faust clears its buffers, which here would 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,10 +20,12 @@ from streams.agents.membership import FaustGroup, ShardAssignor, ShardTransport
 from streams.agents.ownership import Ownership
 from streams.agents.shard import Assignment, Delivery
 from streams.errors import Transport
-from streams.kafka.config import FaustSecurity, faust_security
+from streams.kafka.config import FaustSecurity, faust_security, librdkafka_config
+from streams.kafka.group_members import members
 from streams.settings import KafkaSettings
 
 DELIVERIES_MAX = 100_000  # credits in the reader bound it well below
+_LOOK_EVERY_S = 0.5
 _HEARTBEATS_PER_SESSION = 10  # a rebalance is noticed with the next one
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,13 @@ class Inbox(faust.Channel):
     def give(self, delivery: Delivery) -> None:
         """Hand a delivery to the agent."""
         self.queue.put_nowait(delivery)
+
+    def pour_out(self) -> None:
+        """Do the agent's work in its place."""
+        while not self.queue.empty():
+            with contextlib.suppress(StopAsyncIteration):  # how Faust ends the agent's stream
+                delivery = self.queue.get_nowait()
+                delivery.accept(delivery.records)
 
 
 def faust_settings(
@@ -121,6 +131,9 @@ class WorkerApp:
         self.group = FaustGroup(self.app)
         self._beat_s = time.monotonic()
         self._pulse: asyncio.Task[None] | None = None
+        self._client = librdkafka_config(kafka)
+        self._inboxes: list[Inbox] = []
+        self._leaving = False
         self._ownerships: list[Ownership] = []
         self.on_assignment: Callable[[Assignment], None] | None = None
 
@@ -133,7 +146,13 @@ class WorkerApp:
             async for delivery in deliveries:
                 delivery.accept(delivery.records)  # never raises: it only wakes the partition's worker
 
-        return inbox.give, self.app.agent(inbox, name=name)(pass_on)
+        def deliver(delivery: Delivery) -> None:
+            inbox.give(delivery)
+            if self._leaving:  # the agents end with the app, the partitions a little later
+                inbox.pour_out()
+
+        self._inboxes.append(inbox)
+        return deliver, self.app.agent(inbox, name=name)(pass_on)
 
     def add(self, ownership: Ownership) -> None:
         """Tell `ownership` about assignments from now on."""
@@ -168,12 +187,26 @@ class WorkerApp:
             reason = self.app.crash_reason
             raise Transport(f"Faust has crashed ({reason!r}); the supervisor starts this worker again")
 
-    async def stop(self) -> None:
-        """Drop everything, then leave the group, so that others take over without a timeout."""
-        await self.group.wait_calm(self._session_timeout_s)  # until then nobody else could take over
-        await asyncio.gather(*(ownership.stop() for ownership in self._ownerships))
-        dropped_s = time.monotonic()
+    async def stop(self, *, linger_s: float | None = None) -> None:
+        """Leave the group, then drop everything.
+
+        While others take over, at most `linger_s` seconds (default: the session timeout), what is active is
+        served on: each new owner shuts this one out. With nobody else in the group it ends at once.
+        """
+        await self.group.wait_calm(self._session_timeout_s)  # a member that rejoins is not let go
+        await asyncio.gather(*(ownership.leave() for ownership in self._ownerships))
+        self._leaving = True
         await self.app.stop()
-        log.info("left the group %.1f s after the last partition was dropped", time.monotonic() - dropped_s)
+        for inbox in self._inboxes:
+            inbox.pour_out()
+        await self._linger(self._session_timeout_s if linger_s is None else linger_s)
+        await asyncio.gather(*(ownership.stop() for ownership in self._ownerships))
         if self._pulse is not None:
             self._pulse.cancel()
+
+    async def _linger(self, linger_s: float) -> None:
+        until_s = time.monotonic() + linger_s
+        while time.monotonic() < until_s and any(ownership.serving for ownership in self._ownerships):
+            if not await asyncio.to_thread(members, self._client, self.app.conf.id):
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)

@@ -94,6 +94,8 @@ class Ownership:
                 log.warning("%s[%d] is dropped: %s", self.role.topic, partition, error)
             except Exception:
                 log.exception("%s[%d] is dropped after an error of ours", self.role.topic, partition)
+            if self._stopping:
+                return
             await asyncio.sleep(_TAKE_AGAIN_S)
             while not await self._still_holds(partition):  # noqa: ASYNC110 - the answer is the broker's
                 await asyncio.sleep(_TAKE_AGAIN_S)
@@ -152,14 +154,24 @@ class Ownership:
         except Exception as error:
             log.info("offsets of %s are not committed now (%r); the next commit covers them", due, error)
 
-    async def stop(self, *, timeout_s: float = 2.0) -> None:
-        """Commit and drop everything; fences are given back so that the next owner need not wait.
+    @property
+    def serving(self) -> int:
+        """How many partitions are active here."""
+        return sum(self.states.get(p) is OwnerState.ACTIVE for p in self._tenures)
 
-        What takes longer than `timeout_s` ends by itself: the group must hear soon that this member leaves.
-        """
+    async def leave(self) -> None:
+        """Take nothing any more, but serve what is active until its next owner shuts this one out."""
         self._stopping = True
         self._committer.cancel()
         await self.commit()
+        self._drop(p for p in list(self._holdings) if self.states.get(p) is not OwnerState.ACTIVE)
+
+    async def stop(self, *, timeout_s: float = 2.0) -> None:
+        """Commit and drop everything; fences are given back so that the next owner need not wait.
+
+        What takes longer than `timeout_s` ends by itself.
+        """
+        await self.leave()
         self._drop(list(self._holdings))
         if self._ending:
             await asyncio.wait(set(self._ending.values()), timeout=timeout_s)

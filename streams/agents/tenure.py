@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 from streams.agents.offsets import OffsetTracker
 from streams.agents.shard import Batch, Delivery, Group, OwnerState, Reader, Role, Shard
@@ -49,6 +50,8 @@ class Tenure:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[LogRecord] = deque()  # bounded by the reader's credits
         self._arrived = asyncio.Event()
+        self._read_count = 0  # deliveries handed on by the reader's thread
+        self._accepted_count = 0
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._fence = open_fence(partition, self._fence_lost)
 
@@ -97,10 +100,16 @@ class Tenure:
 
     def _read(self, records: Sequence[LogRecord]) -> None:
         """Take records from the reader's thread; they pass through the role's Faust agent."""
-        delivery = Delivery(self._accept, records)
+        number = self._read_count
+        self._read_count += 1
+        delivery = Delivery(partial(self._accept, number), records)
         self._loop.call_soon_threadsafe(self._deliver, delivery)
 
-    def _accept(self, records: Sequence[LogRecord]) -> None:
+    def _accept(self, number: int, records: Sequence[LogRecord]) -> None:
+        if number != self._accepted_count:  # offsets have gaps, so only a count can tell
+            self._lose(Transport(f"a delivery of {self._place} went missing on its way; reading again"))
+            return
+        self._accepted_count += 1
         self._waiting.extend(records)
         self._arrived.set()
 
