@@ -1,13 +1,12 @@
 """Topics as values: name, key, schema, partitions, retention. Partition counts are immutable."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 PREFIX_DEFAULT = "ensue."
 PARTITIONS_LOCAL = 8
 PARTITIONS_PRODUCTION = 64
 _DAY_MS = 86_400_000
 _DELETE_7_D = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS)}
-_COMPACT = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "600000"}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 
@@ -74,9 +73,9 @@ def topics(prefix: str = PREFIX_DEFAULT, partitions: int = PARTITIONS_LOCAL, rep
     return Topics(
         events=topic("events", "resource id", "event", _DELETE_7_D),
         candidates=topic("candidates", "trigger, group key", "candidate", _DELETE_7_D),
-        state=topic("state", "trigger, group key", "state", _COMPACT),
         runs=topic("runs", "run id", "run_request", _DELETE_7_D),
-        # Its owner shortens it: compaction loses what aborted transactions carried (streams.kafka.owned_log).
+        # Their owners shorten them: compaction loses what aborted transactions carried (kafka.owned_log).
+        state=topic("state", "trigger, group key", "state", _FOREVER),
         journal=topic("journal", "run id, seq", "journal", _FOREVER),
         verdicts=topic("verdicts", "trigger, group key", "verdict", _DELETE_7_D),
         run_log=topic("run-log", "run id", "run_log", _DELETE_7_D),
@@ -85,11 +84,3 @@ def topics(prefix: str = PREFIX_DEFAULT, partitions: int = PARTITIONS_LOCAL, rep
         # Not compacted: a re-read needs the definitions that were in force then (DESIGN 5.4).
         triggers=topic("triggers", "trigger name", "trigger", _FOREVER, count=1),
     )
-
-
-def compacting_by_force(topic: Topic) -> Topic:
-    """Return `topic` with compaction forced as tests need it (DESIGN 5)."""
-    if topic.config.get("cleanup.policy") != "compact":
-        return topic
-    forced = {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01", "min.compaction.lag.ms": "0"}
-    return replace(topic, config={**topic.config, **forced})

@@ -25,7 +25,7 @@ from streams.agents.shard import Batch
 from streams.errors import EnsueError, Poison, Transport
 from streams.kafka.fenced import FencedProducer, Row
 from streams.kafka.log_record import LogRecord
-from streams.kafka.tail import fold_latest
+from streams.kafka.owned_log import OwnedLog
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _CANDIDATE, _MARK = "candidate", "ensue.mark"
 _DEFINITIONS_KEPT = 16
 _DEFINITIONS_WAIT_S = 10.0
 
-ReadStates = Callable[[int], Mapping[bytes, LogRecord]]
+OpenStates = Callable[[FencedProducer, int], "States"]
 
 
 class Definitions(Protocol):
@@ -47,6 +47,31 @@ class Definitions(Protocol):
 
     def in_force(self, triggers_offset: int) -> TriggerIndex:
         """Return the triggers defined below `triggers_offset`, which is reached."""
+        ...
+
+
+class States(Protocol):
+    """A partition of `state` and its newest rows in memory; streams.kafka.owned_log in production."""
+
+    @property
+    def rows(self) -> Mapping[bytes, bytes]:
+        """The newest value of every key."""
+        ...
+
+    def load(self) -> None:
+        """Read the log to its end; blocks. Raises Transport."""
+        ...
+
+    def stage(self, key: bytes, value: bytes | None) -> Row:
+        """Change the map and return the row, which must be written before anything is awaited."""
+        ...
+
+    def snapshot_if_due(self) -> None:
+        """Shorten the log in the background when it is long enough."""
+        ...
+
+    def close(self) -> None:
+        """Stop shortening."""
         ...
 
 
@@ -75,16 +100,17 @@ class EvaluateShard:
         topics: Topics,
         codec: Codec,
         definitions: Definitions,
-        read_states: ReadStates,
+        open_states: OpenStates,
         counts: EvaluateCounts | None = None,
     ) -> None:
-        """`read_states` blocks and returns the newest row of every key of a partition of `state`."""
+        """`open_states` gives the rows of a partition of `state`, not loaded yet."""
         self.partition = partition
         self.counts = counts or EvaluateCounts()
         self._topics = topics
         self._codec = codec
         self._definitions = definitions
-        self._read_states = read_states
+        self._open_states = open_states
+        self._states: States | None = None
         self._triggers: OrderedDict[int, Mapping[str, Trigger]] = OrderedDict()
         self._reached_offset = -1
         self._fence: FencedProducer | None = None
@@ -92,20 +118,24 @@ class EvaluateShard:
 
     async def load(self, fence: FencedProducer) -> None:
         """Read the states to their end; nobody else can write them any more. Raises Transport."""
-        rows = await asyncio.to_thread(self._read_states, self.partition)
-        states, progress = await asyncio.to_thread(self._decode_states, rows)
+        log_of_states = self._open_states(fence, self.partition)
+        await asyncio.to_thread(log_of_states.load)
+        states, progress = await asyncio.to_thread(self._decode_states, log_of_states.rows)
+        self._states = log_of_states
         self._fold = Fold(self.partition, codec=self._codec, states=states, progress=progress)
         self._fence = fence
 
-    def _decode_states(self, rows: Mapping[bytes, LogRecord]) -> tuple[dict[StateKey, State], Progress]:
+    def _decode_states(self, rows: Mapping[bytes, bytes]) -> tuple[dict[StateKey, State], Progress]:
         states: dict[StateKey, State] = {}
         progress = Progress()
-        for key, record in rows.items():
+        for key, value in rows.items():
             try:
-                state = self._codec.decode(record.value or b"", State)
+                state = self._codec.decode(value, State)
             except (UndecodableError, OSError) as error:
                 # Without it the fold would go on from a wrong state, which no later record mends.
-                raise Transport(f"the state at {record.place} cannot be read ({error}); mend it") from error
+                raise Transport(
+                    f"the state {key!r:.200} of partition {self.partition} cannot be read ({error}); mend it"
+                ) from error
             if key == PROGRESS_KEY:
                 progress = Progress.from_state(state)
             else:
@@ -114,8 +144,8 @@ class EvaluateShard:
 
     async def handle(self, batch: Batch) -> None:
         """Decide a batch and write what it leads to; returns once all of it is acknowledged."""
-        fold, fence = self._fold, self._fence
-        if fold is None or fence is None:
+        fold, fence, states = self._fold, self._fence, self._states
+        if fold is None or fence is None or states is None:
             raise Transport(f"candidates[{self.partition}] is not loaded; nothing was decided")
         fold.begin()
         rows: list[Row] = []
@@ -125,7 +155,9 @@ class EvaluateShard:
         if rows:
             await asyncio.wrap_future(fence.write(rows))
         if fold.moved:
-            await asyncio.wrap_future(fence.write(self._state_rows(fold)))
+            # Staged and given to the fence without a pause, so that map and log agree on the order.
+            await asyncio.wrap_future(fence.write(self._state_rows(fold, states)))
+            states.snapshot_if_due()
         fold.keep()
 
     async def _decide(self, fold: Fold, record: LogRecord) -> list[Row]:
@@ -208,15 +240,11 @@ class EvaluateShard:
         ]
         return rows
 
-    def _state_rows(self, fold: Fold) -> Sequence[Row]:
+    def _state_rows(self, fold: Fold, states: "States") -> Sequence[Row]:
         """Return the states of the batch; the progress row last, for it says that the others are there."""
-        topic = self._topics.state.name
-        rows = [
-            Row(topic, self.partition, _key(*key), self._codec.encode(state))
-            for key, state in fold.touched.items()
-        ]
+        rows = [states.stage(_key(*key), self._codec.encode(state)) for key, state in fold.touched.items()]
         done = self._codec.encode(fold.progress.to_state())
-        return [*rows, Row(topic, self.partition, PROGRESS_KEY, done)]
+        return [*rows, states.stage(PROGRESS_KEY, done)]
 
     def _dead_letter(self, record: LogRecord, reason: str, problem: str) -> Row:
         self.counts.refused += 1
@@ -253,11 +281,14 @@ class EvaluateShard:
     def drop(self) -> None:
         """Decide nothing any more."""
         self._fold = self._fence = None
+        if self._states is not None:
+            self._states.close()
+            self._states = None
 
 
-def kafka_states(client: Mapping[str, Any], topics: Topics) -> ReadStates:
-    """Return what reads the states of a partition from Kafka, given librdkafka's connection properties."""
-    return lambda partition: fold_latest(client, topics.state.name, partition)
+def kafka_states(client: Mapping[str, Any], topics: Topics) -> OpenStates:
+    """Return what opens a partition of `state` on Kafka, given librdkafka's connection properties."""
+    return lambda fence, partition: OwnedLog(client, fence, topics.state.name, partition)
 
 
 def _key(trigger: str, group_key: str) -> bytes:

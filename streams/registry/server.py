@@ -31,14 +31,17 @@ _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SchemasTopic:
-    """The topic as Confluent's registry declares it."""
+    """Kept whole: the cleaner drops what an aborted transaction carried, and a take-over aborts one.
+
+    Confluent's registry asks for `compact`; schemas are few, and ids must never be forgotten.
+    """
 
     name: str
     partitions: int = 1
 
     @property
     def config(self) -> dict[str, str]:
-        return {"cleanup.policy": "compact"}
+        return {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 
 async def serve(

@@ -144,7 +144,7 @@ class _Worker:
             topics=self._names,
             codec=self._codec,
             definitions=self._definitions,
-            read_states=kafka_states(self._client, self._names),
+            open_states=kafka_states(self._client, self._names),
         )
 
     def _engine(self, executor: Executor, flows: FlowFiles) -> RunEngine:

@@ -83,7 +83,7 @@ async def evaluate(
                 topics=names,
                 codec=fixed_codec(),
                 definitions=definitions,
-                read_states=kafka_states(client, names),
+                open_states=kafka_states(client, names),
             ),
             deliver=deliver,
         )

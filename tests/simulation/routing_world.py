@@ -102,6 +102,31 @@ class World:
         }
 
 
+class WorldStates:
+    """A partition of `state` in the world: the newest row of every key."""
+
+    def __init__(self, world: "World", partition: int) -> None:
+        self._world = world
+        self._partition = partition
+        self.rows: dict[bytes, bytes] = {}
+
+    def load(self) -> None:
+        """Read the log to its end."""
+        for record in self._world.log(self._world.topics.state, self._partition):
+            self.rows[record.key or b""] = record.value or b""
+
+    def stage(self, key: bytes, value: bytes | None) -> Row:
+        """Change the map and return the row."""
+        self.rows[key] = value or b""
+        return Row(self._world.topics.state.name, self._partition, key, value)
+
+    def snapshot_if_due(self) -> None:
+        """The world's logs stay short."""
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
 class SimulatedFence:
     """A fenced producer that is killed after some write, acknowledged or not."""
 
@@ -262,7 +287,7 @@ async def evaluate(world: World, partition: int) -> None:
             topics=world.topics,
             codec=world.codec,
             definitions=world.definitions,
-            read_states=lambda p: {r.key or b"": r for r in world.log(world.topics.state, p)},
+            open_states=lambda fence, p: WorldStates(world, p),
         )
         try:
             await owner.load(SimulatedFence(world, f"evaluate.{partition}"))  # type: ignore[arg-type]

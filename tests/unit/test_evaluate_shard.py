@@ -17,7 +17,7 @@ from streams.kafka.fenced import Row
 from streams.kafka.log_record import LogRecord
 from streams.router.rows import Rows
 from streams.router.scan import Hit
-from tests.simulation.routing_world import SimulatedFence, World, event, trigger
+from tests.simulation.routing_world import SimulatedFence, World, WorldStates, event, trigger
 
 pytestmark = pytest.mark.unit
 
@@ -70,7 +70,7 @@ async def owner_of(world: World, fence: SimulatedFence) -> EvaluateShard:
         topics=world.topics,
         codec=world.codec,
         definitions=world.definitions,
-        read_states=lambda p: {r.key or b"": r for r in world.log(world.topics.state, p)},
+        open_states=lambda fence, p: WorldStates(world, p),
     )
     await owner.load(fence)  # type: ignore[arg-type]
     return owner

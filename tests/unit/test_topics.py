@@ -4,7 +4,7 @@ import pytest
 
 from schemas import avro_schema
 from schemas.codec import CLASSES
-from schemas.topics import compacting_by_force, topics
+from schemas.topics import topics
 
 pytestmark = pytest.mark.unit
 
@@ -33,12 +33,11 @@ def test_definitions_are_never_forgotten_and_stay_in_one_order() -> None:
     assert {topic.partitions for topic in topics(partitions=64).all()} == {1, 64}
 
 
-def test_only_the_state_compacts() -> None:
-    """Forced compaction changes the compacted topics and leaves the others as they are."""
-    everything = topics()
-    forced = [topic for topic in everything.all() if compacting_by_force(topic) != topic]
-    assert forced == [everything.state]
-    assert compacting_by_force(everything.state).config["segment.ms"] == "1000"
+def test_what_a_fenced_owner_writes_is_never_compacted_by_the_broker() -> None:
+    """The cleaner drops what an aborted transaction carried, so owners shorten their logs themselves."""
+    for topic in topics().all():
+        assert "compact" not in topic.config["cleanup.policy"], topic.name
+    assert topics().state.config["retention.ms"] == topics().journal.config["retention.ms"] == "-1"
 
 
 def test_replicas_ask_for_two_in_sync() -> None:
