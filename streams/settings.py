@@ -101,7 +101,7 @@ class WorkerSettings(_Group):
     claims_max: int = Field(
         120_000, ge=1, description="unfinished runs held; beyond it requests wait in Kafka"
     )
-    session_timeout_s: float = Field(10.0, gt=1)
+    session_timeout_s: float = Field(8.0, gt=1)
     run_timeout_s: float = Field(3600.0, gt=0, description="for flows that give none")
     output_bytes: int = Field(64 << 10, ge=0, description="of a run's printed output kept with its failure")
 

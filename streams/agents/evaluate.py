@@ -134,7 +134,7 @@ class EvaluateShard:
             except (UndecodableError, OSError) as error:
                 # Without it the fold would go on from a wrong state, which no later record mends.
                 raise Transport(
-                    f"the state {key!r:.200} of partition {self.partition} cannot be read ({error}); mend it"
+                    f"the row {key!r:.200} of {self._topics.state.name}[{self.partition}] cannot be read ({error})"
                 ) from error
             if key == PROGRESS_KEY:
                 progress = Progress.from_state(state)

@@ -29,9 +29,9 @@ _SMALL = {
     "log.index.size.max.bytes": "1048576",
     "log.cleaner.dedupe.buffer.size": "16777216",
     "group.initial.rebalance.delay.ms": "0",
-    # After a kill -9 the controller lets the broker back in when its former life has timed out: by default
-    # 9 s of waiting. They share one JVM, so nothing is gained by patience.
-    "broker.session.timeout.ms": "3000",
+    # After a kill -9 the controller lets the broker back in when its former life has timed out, by default
+    # after 9 s. With 3 s a busy machine fenced its own broker and every partition lost its leader.
+    "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "500",
 }
 _PROMISES = {

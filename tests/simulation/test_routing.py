@@ -127,8 +127,8 @@ async def compare(seed: int) -> None:
     calm, killed = world_of(seed), world_of(seed, crash_every=9)
     await run(calm)
     await run(killed)
-    assert killed.crashes["router"] > 3
-    assert killed.crashes["evaluate"] > 1
+    assert killed.crashes["router"] > 1
+    assert killed.crashes["evaluate"] > 0
     assert problems(calm) == []
     assert problems(killed) == [], f"seed {seed}"
     assert firings(killed) == firings(calm), f"seed {seed}"
