@@ -15,7 +15,8 @@ from streams.errors import EnsueError, Transport
 from streams.kafka.fenced import Row
 from streams.runs.ports import Fence, Journal
 
-GROUP_MAX = 256
+GROUP_MAX = 256  # rows
+GROUP_BYTES_MAX = 4 << 20
 WRITES_MAX = 2  # under way at a time
 
 _Put = tuple[Sequence[Row], "asyncio.Future[list[int]]"]
@@ -59,11 +60,8 @@ class GroupWriter:
     def _write(self) -> None:
         self._scheduled = False
         while self._waiting and self._under_way < WRITES_MAX and self._lost is None:
-            group: list[_Put] = []
-            rows: list[Row] = []
-            while self._waiting and (not group or len(rows) + len(self._waiting[0][0]) <= GROUP_MAX):
-                group.append(self._waiting.popleft())
-                rows += group[-1][0]
+            group = self._next_group()
+            rows = [row for some, _ in group for row in some]
             # Staged and given to the fence without a pause, so that the map and the log agree on the order.
             staged = [
                 self._journal.stage(row.key or b"", row.value) if row.topic == self._journal_topic else row
@@ -78,6 +76,19 @@ class GroupWriter:
             self._under_way += 1
             written.add_done_callback(partial(self._tell, group))
             self._journal.snapshot_if_due()
+
+    def _next_group(self) -> list[_Put]:
+        """Take what waits, up to the bounds; a single put is never split."""
+        group: list[_Put] = []
+        count = size_bytes = 0
+        while self._waiting:
+            rows = self._waiting[0][0]
+            count += len(rows)
+            size_bytes += sum(len(row.value or b"") for row in rows)
+            if group and (count > GROUP_MAX or size_bytes > GROUP_BYTES_MAX):
+                break
+            group.append(self._waiting.popleft())
+        return group
 
     def _tell(self, group: list[_Put], written: "Future[list[int]]") -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -10,7 +10,7 @@ from streams.errors import Overload, Transport
 from streams.runs.engine import RunEngine
 
 IDS_MAX = 256
-TRUSTED_AHEAD_S = 300.0
+TRUSTED_AHEAD_US = 300_000_000
 _RETRY_S_MAX = 5.0
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class LookUps:
         self._claim = claim
         self._waiting: dict[str, tuple[RunRequest, bytes, list[Done]]] = {}
         self._arrived = asyncio.Event()
+        self.floor_us = 0  # runs of events up to here may have been forgotten before their time
 
     def needed(self, request: RunRequest) -> bool:
         """Return whether the journal may have forgotten a run of this request.
@@ -39,11 +40,10 @@ class LookUps:
         after its events, unless their times are not to be trusted.
         """
         now_us, limits = self._engine.clock.now_us(), self._engine.limits
-        ahead_us = int(TRUSTED_AHEAD_S * 1e6)
         return not (
-            now_us - int(limits.dedupe_for_s * 1e6)
+            max(now_us - int(limits.dedupe_for_s * 1e6), self.floor_us)
             <= request.event_occurred
-            <= min(now_us, request.requested) + ahead_us
+            <= min(now_us, request.requested) + TRUSTED_AHEAD_US
         )
 
     def join(self, run_id: str, done: Done) -> None:

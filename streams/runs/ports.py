@@ -106,6 +106,9 @@ class RunLimits:
 
     Attributes:
         claims_max: Unfinished runs held; beyond it requests wait in Kafka.
+        claims_bytes_max: Of their requests together.
+        ended_max: Ended runs that a partition remembers; beyond it requests for events of their time are
+            looked up in the store.
         run_timeout_s: Limit of an attempt for flows that give none.
         dedupe_for_s: Requests for older events are looked up in the store before they start.
         takes_max: How often a run may be taken up without finishing a task before it is given up.
@@ -118,6 +121,8 @@ class RunLimits:
     """
 
     claims_max: int = 120_000
+    claims_bytes_max: int = 1 << 30
+    ended_max: int = 50_000
     run_timeout_s: float = 3600.0
     dedupe_for_s: float = 3600.0
     takes_max: int = 10

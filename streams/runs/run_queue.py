@@ -17,7 +17,7 @@ class Starter(Protocol):
 
 
 class RunQueue:
-    """Turns for `turns` runs at a time, and the count of unfinished runs. One for each worker.
+    """Turns for `turns` runs at a time, and what is unfinished in all. One for each worker.
 
     Turns are a few more than the executor's slots: the next job is ready when a slot becomes free.
     """
@@ -28,6 +28,7 @@ class RunQueue:
         self._lanes: dict[tuple[Starter, str], deque[str]] = {}
         self._order: deque[tuple[Starter, str]] = deque()
         self.unfinished = 0  # of all partitions, waiting or not
+        self.unfinished_bytes = 0  # of their requests
 
     @property
     def waiting(self) -> int:

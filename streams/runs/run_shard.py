@@ -21,7 +21,7 @@ from streams.kafka.log_record import LogRecord
 from streams.runs.engine import RunEngine
 from streams.runs.executor import ExecutorStopped
 from streams.runs.group_writer import GROUP_MAX, GroupWriter
-from streams.runs.look_ups import LookUps
+from streams.runs.look_ups import TRUSTED_AHEAD_US, LookUps
 from streams.runs.ports import Batch
 from streams.runs.ports import Journal as JournalLog
 from streams.runs.rows import Attempt, RunRows
@@ -72,6 +72,10 @@ class RunShard:
         self._unfinished, self._finished = loaded.unfinished, deque(loaded.finished)
         queue = self._engine.queue
         queue.unfinished += len(loaded.unfinished)
+        queue.unfinished_bytes += sum(steps.size_bytes for steps in loaded.unfinished.values())
+        if len(loaded.finished) >= self._engine.limits.ended_max:
+            # A former owner may have forgotten runs before their time, which of them is not known.
+            self._look_ups.floor_us = self._engine.clock.now_us()
         self._spawn(self._remove(loaded.left_over))
         self._spawn(self._look_ups.run())
         self._spawn(self._every(self._engine.limits.park_poll_s, self._look_after_parked))
@@ -111,10 +115,11 @@ class RunShard:
             await refused
 
     def _refuse_overload(self) -> None:
-        held, most = self._engine.queue.unfinished, self._engine.limits.claims_max
-        if held >= most:
+        queue, limits = self._engine.queue, self._engine.limits
+        if queue.unfinished >= limits.claims_max or queue.unfinished_bytes >= limits.claims_bytes_max:
             raise Overload(
-                f"this worker holds {held} unfinished runs, {most} are the most; requests wait in Kafka",
+                f"this worker holds {queue.unfinished} unfinished runs with {queue.unfinished_bytes} bytes, "
+                f"{limits.claims_max} and {limits.claims_bytes_max} are the most; requests wait in Kafka",
                 retry_after_s=0.2,
             )
 
@@ -156,14 +161,16 @@ class RunShard:
         writer, queue = self._loaded(), self._engine.queue
         self._refuse_overload()
         now_us = self._engine.clock.now_us()
-        rows: list[Row] = []
+        claims = []
         for request, framed in requests:
             step = self._rows.step(request.id, 0, CLAIMED, state="claimed", at=now_us, request=framed)
-            rows.append(self._rows.journal(step))
-            rows.append(self._rows.run_log(Attempt(request, 1), 0, "claimed", now_us))
-            self._unfinished[request.id] = Steps()
-        queue.unfinished += len(requests)
-        await writer.put(rows)
+            shown = self._rows.run_log(Attempt(request, 1), 0, "claimed", now_us)
+            claims.append(writer.put([self._rows.journal(step), shown]))
+            self._unfinished[request.id] = Steps(size_bytes=len(framed))
+            queue.unfinished += 1
+            queue.unfinished_bytes += len(framed)
+        for claim in claims:
+            await claim
         self._engine.counts.claimed += len(requests)
         if not self._dropped:
             for request, _ in requests:
@@ -186,8 +193,8 @@ class RunShard:
         elif outcome.parked is not None:
             self._parked[run_id] = outcome.parked
         else:
-            del self._unfinished[run_id]
             queue.unfinished -= 1
+            queue.unfinished_bytes -= self._unfinished.pop(run_id).size_bytes
             self._finished.append(journal_key(run_id, 0))
 
     async def _take_turn(self, run_id: str, steps: Steps, release: Callable[[], None]) -> Outcome:
@@ -263,8 +270,13 @@ class RunShard:
             if value is not None:
                 await learn(engine.codec, value)
                 end = engine.codec.decode(value, Journal)
-                if engine.clock.now_us() < end.at + kept_us or (end.run_log_offset or 0) >= stored:
+                early = engine.clock.now_us() < end.at + kept_us
+                crowded = len(self._finished) > engine.limits.ended_max
+                if (early and not crowded) or (end.run_log_offset or 0) >= stored:
                     break
+                if early:
+                    floor_us = end.at + TRUSTED_AHEAD_US  # its events are not younger than that
+                    self._look_ups.floor_us = max(self._look_ups.floor_us, floor_us)
                 gone.append(self._finished[0])
             self._finished.popleft()
             if len(gone) == GROUP_MAX:
@@ -292,6 +304,7 @@ class RunShard:
         queue = self._engine.queue
         queue.forget(self)
         queue.unfinished -= len(self._unfinished)
+        queue.unfinished_bytes -= sum(steps.size_bytes for steps in self._unfinished.values())
         if self._writer is not None:
             self._writer.close()
         if self._journal is not None:

@@ -40,6 +40,7 @@ class Steps:
     Attributes:
         seqs: Of all its rows but the claim.
         next_seq: For its next row, in journal and logs alike.
+        size_bytes: Of its claim.
         taken: Whether this owner has journaled that it took the run up.
         faults: Unexpected errors of ours in a row.
 
@@ -47,6 +48,7 @@ class Steps:
 
     seqs: list[int] = field(default_factory=list)
     next_seq: int = 1
+    size_bytes: int = 0
     taken: bool = True
     faults: int = 0
 
@@ -138,7 +140,7 @@ def load(rows: Mapping[bytes, bytes]) -> Loaded:
         elif peek(value)[1] == EVENT_PREFIX + FINISHED:
             found.finished.append(key)
         else:
-            found.unfinished[run_id] = Steps(next_seq=TAKE, taken=False)
+            found.unfinished[run_id] = Steps(next_seq=TAKE, size_bytes=len(value), taken=False)
     for run_id, seqs in further.items():
         steps = found.unfinished.get(run_id)
         if steps is None:

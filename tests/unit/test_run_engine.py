@@ -390,3 +390,38 @@ async def test_leftovers_of_ended_runs_are_removed_at_load() -> None:
     await owner.take_in()
     assert len(world.journal_rows(0)) == 1
     await owner.die()
+
+
+async def test_a_crowd_of_ended_runs_is_forgotten_early() -> None:
+    """Beyond the bound the oldest go as soon as the store has them; requests of their time are looked up."""
+    world = World(limits=replace(LIMITS, forget_every_s=0.01, ended_max=3), stored=10**9)
+    requests = [world.request(n) for n in range(6)]
+    owner = Owner(world)
+    await owner.load()
+    await owner.take_in()
+    await until(lambda: len(world.journal_rows(0)) == 3)
+    await owner.die()
+    for fresh in (Owner(world), Owner(world)):  # the second one loads a log with the same three
+        await fresh.load()
+        await fresh.take_in()
+        await until(lambda fresh=fresh: len(fresh.done) == len(requests))
+        assert fresh.engine.counts.looked_up == 3
+        assert not fresh.runner.jobs
+        await fresh.die()
+
+
+async def test_the_bytes_of_requests_are_bounded() -> None:
+    """A worker that holds `claims_bytes_max` bytes of requests accepts no more, until runs have ended."""
+    world = World(limits=replace(LIMITS, claims_bytes_max=1))
+    deployed = world.files.pop(("load", "v1"))
+    world.request(1)
+    owner = Owner(world)
+    await owner.load()
+    await owner.take_in()
+    with pytest.raises(Overload):
+        await owner.take_in()
+    world.files["load", "v1"] = deployed
+    await until(lambda: not world.unfinished())
+    assert owner.queue.unfinished_bytes == 0
+    await owner.take_in()
+    await owner.die()
