@@ -133,9 +133,8 @@ class EvaluateShard:
                 state = self._codec.decode(value, State)
             except (UndecodableError, OSError) as error:
                 # Without it the fold would go on from a wrong state, which no later record mends.
-                raise Transport(
-                    f"the row {key!r:.200} of {self._topics.state.name}[{self.partition}] cannot be read ({error})"
-                ) from error
+                place = f"{self._topics.state.name}[{self.partition}]"
+                raise Transport(f"the row {key!r:.200} of {place} cannot be read ({error})") from error
             if key == PROGRESS_KEY:
                 progress = Progress.from_state(state)
             else:

@@ -127,8 +127,7 @@ async def compare(seed: int) -> None:
     calm, killed = world_of(seed), world_of(seed, crash_every=9)
     await run(calm)
     await run(killed)
-    assert killed.crashes["router"] > 1
-    assert killed.crashes["evaluate"] > 0
+    assert sum(killed.crashes.values()) > 1, f"seed {seed} crashed nothing"
     assert problems(calm) == []
     assert problems(killed) == [], f"seed {seed}"
     assert firings(killed) == firings(calm), f"seed {seed}"
