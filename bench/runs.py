@@ -15,49 +15,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench._report import keep, percentiles, table
 from flows import loader
-from flows.testing import make_event
-from schemas.event_record import to_record
-from schemas.identity import derived_id
-from schemas.record import Journal, RunLog, RunRequest
+from schemas.record import RunLog
 from streams.agents.shard import Batch
 from streams.kafka.admin import ensure_topics
-from streams.kafka.fenced import Row
-from streams.kafka.log_record import LogRecord
 from streams.kafka.tail import read_to_end
 from streams.local.broker import LocalBroker
 from streams.local.ports import choose_port
 from streams.runs.engine import RunEngine
 from streams.settings import KafkaSettings
+from tests.connected.run_load import claim_and_die, request
 from tests.connected.run_process import RunProcess
 
 FLOWS = Path(__file__).parents[1] / "tests" / "connected" / "run_flows.py"
 SLOTS = int(os.environ.get("ENSUE_BENCH_SLOTS", "4"))
 RUNS = int(os.environ.get("ENSUE_BENCH_RUNS", "3000"))
 UNFINISHED = int(os.environ.get("ENSUE_BENCH_UNFINISHED", "100000"))
-
-
-def request(engine: RunEngine, version: str, number: int, kind: str) -> LogRecord:
-    """Return a request with one event, as the reader hands it on."""
-    run_id, now_us = derived_id("run", kind, number), time.time_ns() // 1000
-    event = make_event("file.created", {"resource.id": f"file.{number}"}, payload={"text": "x" * 200})
-    item = RunRequest(
-        id=run_id,
-        event="ensue.run.requested",
-        flow="short",
-        flow_version=version,
-        trigger="t",
-        trigger_version="1",
-        firing_id=None,
-        parameters="{}",
-        requested=now_us,
-        event_occurred=now_us,
-        correlation_id=event.id,
-        causation_id=event.id,
-        event_ids=(event.id,),
-        events=(engine.codec.encode(to_record(event)),),
-        depth=1,
-    )
-    return LogRecord("runs", 0, number, now_us // 1000, run_id.encode(), engine.codec.encode(item), ())
 
 
 async def until_finished(engine: RunEngine, count: int) -> None:
@@ -109,28 +81,7 @@ def started_of(worker: RunProcess) -> dict[str, int]:
 
 async def recovery(kafka: KafkaSettings, version: str) -> dict[str, float]:
     """Load a partition with so many claims and no end."""
-    first = RunProcess(kafka, str(FLOWS), 1)
-    await asyncio.to_thread(first.fence.open)
-    topic = first.topics.journal.name
-    for at in range(0, UNFINISHED, 1000):
-        rows = []
-        for n in range(at, at + 1000):
-            record = request(first.engine, version, n, "former")
-            run_id = (record.key or b"").decode()
-            claim = Journal(
-                id=derived_id("journal", run_id, 0),
-                event="ensue.journal.claimed",
-                run_id=run_id,
-                seq=0,
-                kind="claimed",
-                at=1,
-                worker="w",
-                state="claimed",
-                request=record.value,
-            )
-            rows.append(Row(topic, 0, f"{run_id}\x1f0".encode(), first.engine.codec.encode(claim)))
-        await asyncio.wrap_future(first.fence.write(rows))
-    await asyncio.to_thread(first.fence.close)
+    await claim_and_die(RunProcess(kafka, str(FLOWS), 1), version, UNFINISHED)
     worker = RunProcess(kafka, str(FLOWS), 1)
     began = time.perf_counter()
     await worker.load()

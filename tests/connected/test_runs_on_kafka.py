@@ -1,5 +1,6 @@
 """Runs on a real broker in real processes: journaled, resumed after kill -9, ended once."""
 
+import asyncio
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ from streams.kafka.config import librdkafka_config
 from streams.kafka.producer import EventProducer
 from streams.kafka.tail import read_to_end
 from streams.settings import KafkaSettings
+from tests.connected.run_load import claim_and_die
+from tests.connected.run_process import RunProcess
 
 pytestmark = pytest.mark.connected
 FLOWS = Path(__file__).with_name("run_flows.py")
@@ -191,3 +194,23 @@ def test_a_request_that_comes_again_starts_nothing(runs: Runs) -> None:
     runs.worker()
     runs.ended(runs.request("short", 2))
     assert runs.states(run_id) == ["claimed", "running", "succeeded"]
+
+
+async def test_a_hundred_thousand_unfinished_runs_are_taken_over(kafka: KafkaSettings) -> None:
+    """A new owner knows them all and runs the first ones within 30 s."""
+    unfinished = 100_000
+    worker = RunProcess(kafka, str(FLOWS), 1)
+    ensure_topics(kafka, worker.topics.all())
+    version = loader.version_of(FLOWS.read_bytes())
+    await claim_and_die(RunProcess(kafka, str(FLOWS), 1), version, unfinished)
+    began = time.monotonic()
+    await worker.load()
+    counts = worker.engine.counts
+    try:
+        while sum(counts.ended.values()) < 10:  # noqa: ASYNC110 - the counts are the event
+            await asyncio.sleep(0.05)
+        took_s = time.monotonic() - began
+        assert worker.engine.queue.unfinished + sum(counts.ended.values()) == unfinished
+        assert took_s < 30
+    finally:
+        await worker.stop()
