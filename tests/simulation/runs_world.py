@@ -307,3 +307,15 @@ class Owner:
         self.shard.drop()
         for _ in range(5):
             await asyncio.sleep(0)
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    """Wait for something that will be."""
+    async with asyncio.timeout(10):
+        while not ready():  # noqa: ASYNC110 - the logs are the event
+            await asyncio.sleep(0.001)
+
+
+def states(world: World, run_id: str) -> list[str]:
+    """The states that a run went through."""
+    return [item.state for item in world.run_log(run_id)]
