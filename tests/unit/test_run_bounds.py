@@ -7,7 +7,7 @@ import pytest
 
 from flows.testing import make_event
 from schemas.record import RunLog
-from streams.errors import BadInput, Overload
+from streams.errors import BadInput, Overload, Transport
 from streams.runs.child_job import Job, JobResult, RunCallbacks
 from streams.runs.emitted import emitted as checked
 from tests.simulation.runs_world import LIMITS, START_US, Owner, World, states, until
@@ -116,4 +116,35 @@ async def test_the_bytes_of_requests_are_bounded() -> None:
     await until(lambda: not world.unfinished())
     assert owner.queue.unfinished_bytes == 0
     await owner.take_in()
+    await owner.die()
+
+
+async def test_an_absent_registry_makes_requests_wait() -> None:
+    """A request of an unknown schema waits while the registry is away; nothing is refused or lost."""
+
+    class Away:
+        def schema(self, schema_id: int) -> str:
+            raise OSError("the registry is away")
+
+    world = World()
+    request = world.request(1)
+    here, world.codec._registry = world.codec._registry, Away()  # type: ignore[assignment]
+    owner = Owner(world)
+    await owner.load()
+    with pytest.raises(Overload, match="registry"):
+        await owner.take_in()
+    assert not world.records(world.topics.dead_letters.name, RunLog)
+    world.codec._registry = here
+    await owner.take_in()
+    await until(lambda: states(world, request.id)[-1:] == ["succeeded"])
+    await owner.die()
+
+
+async def test_a_journal_with_foreign_rows_is_not_guessed_at() -> None:
+    """A partition whose journal cannot be read is not owned: runs would be lost or done twice."""
+    world = World()
+    world.append(world.topics.journal.name, 0, b"foreign", b"row")
+    owner = Owner(world)
+    with pytest.raises(Transport, match="cannot be read"):
+        await owner.load()
     await owner.die()
