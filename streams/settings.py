@@ -97,7 +97,6 @@ class WorkerSettings(_Group):
     """Evaluate and run."""
 
     slots: int = Field(4, ge=1, le=256, description="runs at a time; each in a process of its own")
-    pool: str = "default"
     claims_max: int = Field(
         120_000, ge=1, description="unfinished runs held; beyond it requests wait in Kafka"
     )

@@ -39,6 +39,8 @@ from streams.wiring.common import app_name, started_codec, topics_of
 from streams.wiring.definitions import follow_definitions
 
 STOP_GRACE_S = 8.0
+# The only pool: topics of its own come with a second one, or two pools would own the same journal.
+POOL = "default"
 _LOOK_EVERY_S = 0.1
 _log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class _Worker:
         flows = FlowFiles(newest=self._newest, position=lambda: self._catalog.position)
         app = WorkerApp(
             settings.kafka,
-            group=f"{app_name(settings)}.worker.{settings.worker.pool}",
+            group=f"{app_name(settings)}.worker.{POOL}",
             data=settings.data / "worker",
             session_timeout_s=settings.worker.session_timeout_s,
         )
@@ -124,7 +126,7 @@ class _Worker:
         self, app: WorkerApp, reader: PartitionReader, role: str, topic: Topic, shards: Callable[[int], Shard]
     ) -> None:
         deliver, _ = app.agent(role, topic.name)
-        prefix = f"{app_name(self._settings)}.{role}.{self._settings.worker.pool}"
+        prefix = f"{app_name(self._settings)}.{role}.{POOL}"
         ownership = Ownership(
             Role(name=role, topic=topic.name),
             group=app.group,
