@@ -58,6 +58,7 @@ def up(
 
 def start_detached(settings: Settings, files: list[Path]) -> None:
     """Start `ensue up` in the background and return once it is ready."""
+    fetch_broker(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     log = settings.data / "logs" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,8 @@ def start_detached(settings: Settings, files: list[Path]) -> None:
 def supervise(settings: Settings, files: list[Path]) -> None:
     """Run the supervisor in this process until SIGTERM or Ctrl-C."""
     began = time.monotonic()
-    settings, instance, embedded = place(settings)
+    asked = settings
+    settings, instance, embedded = place(asked)
     names = [
         *(name for name in ("broker", "store", "registry") if name in embedded),
         "sink",
@@ -108,11 +110,9 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     signal.signal(signal.SIGTERM, supervisor.request_stop)
     signal.signal(signal.SIGINT, supervisor.request_stop)
     (settings.data / FILE).unlink(missing_ok=True)
-    say(f"starting {', '.join(names)} in {settings.data}")
     if "broker" in embedded:
-        from streams.local.jars import ensure_jars
-
-        ensure_jars()  # here, where a person sees the progress bar
+        fetch_broker(asked)
+    say(f"starting {', '.join(names)} in {settings.data}")
     try:
         supervisor.start()
         supervisor.wait_ready([name for name in EARLY if name in embedded])
@@ -149,6 +149,14 @@ def deploy(settings: Settings, files: list[Path]) -> None:
         say(line)
     if done.returncode:
         raise (BadInput if done.returncode == 2 else EnsueError)(done.stderr.removeprefix("ensue: ").strip())
+
+
+def fetch_broker(settings: Settings) -> None:
+    """Fetch the broker's jars where a person sees the progress; does nothing when they are there."""
+    if not settings.kafka.bootstrap_servers:
+        from streams.local.jars import ensure_jars
+
+        ensure_jars()
 
 
 def place(settings: Settings) -> tuple[Settings, Instance, set[str]]:
