@@ -107,11 +107,12 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     supervisor = Supervisor(
         data=settings.data, instance=instance, commands=commands, env=environment(settings), say=say
     )
-    signal.signal(signal.SIGTERM, supervisor.request_stop)
-    signal.signal(signal.SIGINT, supervisor.request_stop)
     (settings.data / FILE).unlink(missing_ok=True)
     if "broker" in embedded:
         fetch_broker(asked)
+    # From here on Ctrl-C stops the parts in order; the download above it just ends.
+    signal.signal(signal.SIGTERM, supervisor.request_stop)
+    signal.signal(signal.SIGINT, supervisor.request_stop)
     say(f"starting {', '.join(names)} in {settings.data}")
     try:
         supervisor.start()
