@@ -147,7 +147,7 @@ def test_hostile_bodies_cost_bounded_memory(running: Running) -> None:
             JSON,
             413,
         ),
-        "100,001 events": (b"\n".join([line] * 60_001), NDJSON, 413),
+        "100,001 events": (b"\n".join([line] * 100_001), NDJSON, 413),
         "100,000 events, the last bad": (b"\n".join([line] * 99_999 + [b"{}"]), NDJSON, 422),
         "half of a body of lines": (b"\n".join([line] * 50_000)[:-3], NDJSON, 422),
     }

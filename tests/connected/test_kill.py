@@ -24,12 +24,12 @@ def kill_rounds(tmp_path: Path, *, rounds: int, events: int) -> tuple[System, Po
     """Post `events` while killing each part in turn, `rounds` times; return what was seen."""
     system = System(tmp_path, FLOWS)
     system.start()
-    poster = Poster(system, total=events, per_s=events / (rounds * len(PARTS) * 5.0))
+    poster = Poster(system, total=events, per_s=events / (rounds * len(PARTS) * 4.0))
     poster.start()
     seen = []
     for number in range(rounds):
         for part in PARTS:
-            time.sleep(3.0)
+            time.sleep(2.0)
             behind = -1
             for _ in range(200):
                 behind = len(poster.acknowledged) - stored(system)
@@ -40,8 +40,8 @@ def kill_rounds(tmp_path: Path, *, rounds: int, events: int) -> tuple[System, Po
                 f"round {number + 1}: killed {part} {killed}, {behind} acknowledged events not yet stored"
             )
             print(seen[-1], flush=True)
-            time.sleep(2.0)
-    poster.join(240)
+            time.sleep(1.5)
+    poster.join(240 + rounds * 10)
     return system, poster, seen
 
 
@@ -58,7 +58,7 @@ def check(system: System, poster: Poster) -> None:
     total = len(poster.acknowledged)
     assert not poster.refused, poster.refused[:3]
     system.wait_count("SELECT count() FROM events WHERE event = 'kill.test'", total, 60)
-    system.wait_count("SELECT uniqExact(id) FROM runs WHERE state = 'succeeded'", total, 240)
+    system.wait_count("SELECT uniqExact(id) FROM runs WHERE state = 'succeeded'", total, 240 + total / 100)
     time.sleep(3.0)
     rows = system.sql("SELECT count() AS n, uniqExact(id) AS ids FROM events WHERE event = 'kill.test'")[0]
     assert (int(rows["n"]), int(rows["ids"])) == (total, total)
