@@ -41,7 +41,8 @@ check: lint types ## Lint, types, unit and property tests (< 2 min), before each
 
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
 	$(MAKE) --no-print-directory lint types
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -q -n 2 -m "not soak" --ignore tests/connected --ignore tests/simulation/ownership
+	$(PYTEST) -m "not soak" tests/connected tests/simulation/ownership
 
 soak: $(STAMP) ## Long kill and load suites (hours)
 	$(PYTEST) -m soak --timeout=7200
