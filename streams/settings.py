@@ -111,7 +111,7 @@ class SinkSettings(_Group):
     ordinal: int = Field(0, ge=0)
     of: int = Field(1, ge=1, description="sinks in all; each owns fixed partitions")
     batch_records: int = Field(20_000, ge=1)
-    batch_ms: int = Field(100, ge=1)
+    batch_ms: int = Field(200, ge=1, description="how long rows may wait for company")
 
 
 class Settings(BaseSettings):

@@ -60,7 +60,7 @@ class KafkaDefinitionsLog:
 
     def open_reader(self) -> LogSource:
         """Return a reader of its own; the caller closes it."""
-        return LogReader(self._settings, client_id="ensue-catalog")
+        return LogReader(self._settings, client_id="ensue-catalog", properties={"fetch.wait.max.ms": 500})
 
 
 class _KafkaWriter:

@@ -19,7 +19,6 @@ from streams.local.lock import FolderLock
 # least memory; without perf data there is no file in /tmp whose page writes stall the collector.
 LEAN_FLAGS = (
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",

@@ -106,7 +106,7 @@ def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
             return reader.watermarks(topic, 0)[1]
 
     log = SchemaLog(
-        LogReader(settings, client_id="ensue-registry"),
+        LogReader(settings, client_id="ensue-registry", properties={"fetch.wait.max.ms": 500}),
         (topic, 0),
         open_writer=lambda: KafkaWriter.open(settings, topic),
         end=end,

@@ -28,6 +28,8 @@ from streams.store.tables import targets
 PAUSE_MAX_S = 5.0
 STUCK_AFTER_S = 180.0
 EXIT_STUCK = 70
+GATHER_BYTES = 256 << 10
+LINGER_MS = 20  # for what a second fetch brings at once
 _ACK_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -158,7 +160,9 @@ def _run_once(
 ) -> None:
     """Take the lease, find the place to go on, and sink until told to end."""
     store = StoreWriter(settings.clickhouse, settings.sink.ordinal)
-    log = LogReader(settings.kafka, client_id=f"ensue-sink-{settings.sink.ordinal}")
+    # The broker gathers: at some hundred events a second a fetch or an insert costs more than its rows.
+    gathering = {"fetch.min.bytes": GATHER_BYTES, "fetch.wait.max.ms": settings.sink.batch_ms}
+    log = LogReader(settings.kafka, client_id=f"ensue-sink-{settings.sink.ordinal}", properties=gathering)
     try:
         store.migrate()
         epoch = store.take_lease()
@@ -173,7 +177,7 @@ def _run_once(
             completes=completes,
         )
         inserter = Inserter(store, registry, letters, SystemClock(), pause)
-        batching = Batching(records=settings.sink.batch_records, ms=settings.sink.batch_ms)
+        batching = Batching(records=settings.sink.batch_records, ms=min(settings.sink.batch_ms, LINGER_MS))
         sink = Sink(places, log, store, inserter, batching, identity=identity)
         _log.info("sink %d reads %d partitions under lease %d", settings.sink.ordinal, len(places), epoch)
         if on_ready is not None:
