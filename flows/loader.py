@@ -81,7 +81,9 @@ def load(path: str | Path) -> Loaded:
         sys.path.append(folder)
     module = _module(name, file, content)
     sys.modules[name] = module
-    linecache.checkcache(str(file))
+    # What was loaded, not what lies there later: a traceback shows the lines that ran.
+    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
+    linecache.cache[str(file)] = (len(content), None, lines, str(file))
     try:
         _Content(file, content).exec_module(module)
     except KeyboardInterrupt:

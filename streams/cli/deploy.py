@@ -43,6 +43,7 @@ def deploy(
         print_json(changes)
         return
     for change in changes:
-        print(f"{change['change']} {change['trigger']} -> {change['flow']} (version {change['version']})")
+        versions = f"trigger version {change['version']}, flow version {change['flow_version']}"
+        print(f"{change['change']} {change['trigger']} -> {change['flow']} ({versions})")
     if not changes:
         print("nothing changed")

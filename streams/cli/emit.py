@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from streams.cli.context import api_url, load_settings
-from streams.cli.options import DataOption, JsonOption
+from streams.cli.options import DataOption, JsonOption, parse_time
 from streams.cli.output import print_json
 from streams.errors import BadInput, EnsueError
 
@@ -30,7 +30,7 @@ def emit(
         list[str] | None, typer.Option("--label", help="Further label NAME=VALUE; repeatable.")
     ] = None,
     occurred: Annotated[
-        str | None, typer.Option("--occurred", help="ISO 8601 time; now when not given.")
+        str | None, typer.Option("--occurred", help="When: 2026-11-22T14:00 (UTC), or 5m for so long ago.")
     ] = None,
     event_id: Annotated[
         str | None, typer.Option("--id", help="UUID; the same id again does nothing.")
@@ -46,9 +46,16 @@ def emit(
     """  # noqa: D301 - \b keeps typer from joining the example's lines
     import httpx
 
-    body: dict[str, Any] = {"event": name, "resource": {"resource.id": resource, **labels(label or [])}}
+    further = labels(label or [])
+    if {"resource.id", "prefect.resource.id"} & further.keys():
+        raise BadInput("--label cannot set the resource's id; --resource does")
+    body: dict[str, Any] = {"event": name, "resource": {"resource.id": resource, **further}}
     body["payload"] = read_payload(payload)
-    body |= {key: value for key, value in (("occurred", occurred), ("id", event_id)) if value}
+    at = parse_time(occurred)
+    if at is not None:
+        body["occurred"] = at.isoformat()
+    if event_id:
+        body["id"] = event_id
     url = f"{api_url(load_settings(data))}/events"
     try:
         answer = httpx.post(url, json=body, timeout=TIMEOUT_S)

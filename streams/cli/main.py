@@ -12,6 +12,8 @@ def main() -> None:
         sys.exit(
             "ensue: the command line needs the server parts; install them with: pip install 'ensue[local]'"
         )
+    import tomllib
+
     from pydantic import ValidationError
 
     from streams.cli.app import app
@@ -21,10 +23,12 @@ def main() -> None:
         app(standalone_mode=True)
     except BadInput as error:
         _fail(str(error), 2)
+    except tomllib.TOMLDecodeError as error:
+        _fail(f"ensue.toml is not TOML: {error}", 2)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        _fail(f"setting {place or error.title}: {first['msg']}; see ensue.toml and ENSUE_* variables", 2)
+        found = [(".".join(map(str, one["loc"])) or error.title, one["msg"]) for one in error.errors()]
+        told = "; ".join(f"setting {place}: {text[0].lower()}{text[1:]}" for place, text in found)
+        _fail(f"{told}; see ensue.toml and ENSUE_* variables", 2)
     except EnsueError as error:
         _fail(str(error), 1)
     except BrokenPipeError:

@@ -1,10 +1,12 @@
 """`ensue events`, `ensue runs`, `ensue verdicts`: lists from the store, live tails from Kafka."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flows.core.lifecycle import RUN_STATES
 from streams.cli.context import load_settings, need
 from streams.cli.options import (
     DataOption,
@@ -16,6 +18,7 @@ from streams.cli.options import (
     parse_time,
 )
 from streams.cli.output import print_ndjson, show
+from streams.errors import BadInput
 
 EventOption = Annotated[str, typer.Option("--event", help="Event name, * and ? as wildcards.")]
 ResourceOption = Annotated[str, typer.Option("--resource", help="Resource id, * and ? as wildcards.")]
@@ -23,6 +26,10 @@ FlowOption = Annotated[str, typer.Option("--flow", help="Flow name.")]
 TriggerOption = Annotated[str, typer.Option("--trigger", help="Trigger name.")]
 StateOption = Annotated[str, typer.Option("--state", help="State of the run, or the verdict.")]
 
+VERDICTS = (
+    *("fired", "waiting", "debounced", "batched", "limited", "throttled", "queued"),
+    *("dropped", "duplicate", "late", "expired", "cancelled", "paused", "error"),
+)
 EVENT_COLUMNS = ("occurred", "event", "resource_id", "source", "id")
 RUN_COLUMNS = ("requested", "flow", "state", "trigger", "attempt", "id")
 VERDICT_COLUMNS = ("at", "trigger", "verdict", "event_id", "group_key", "text")
@@ -76,6 +83,9 @@ def runs(
     ensue runs --state failed --since 1d
     ensue runs --flow process_new_file --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
+    _known(state, RUN_STATES, "state of a run")
+    if follow and (event or resource):
+        raise BadInput("--follow of runs knows --flow, --trigger and --state, not --event and --resource")
     names: dict[str, Any] = {
         "flow": flow,
         "trigger": trigger,
@@ -104,9 +114,17 @@ def verdicts(
     ensue verdicts --trigger process_new_file --since 1h
     ensue verdicts --state waiting --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
+    _known(state, VERDICTS, "verdict")
+    if follow and event:
+        raise BadInput("--follow of verdicts knows --trigger and --state, not --event")
     names: dict[str, Any] = {"trigger": trigger, "state": state, "event": event}
     shown: dict[str, Any] = {"follow": follow, "as_json": as_json, "data": data}
     _list("verdicts", VERDICT_COLUMNS, **shown, **names, since=since, until=until, limit=limit)
+
+
+def _known(state: str, states: Collection[str], what: str) -> None:
+    if state and state not in states:
+        raise BadInput(f"no {what} is called {state!r}; there are {', '.join(sorted(states))}")
 
 
 def _list(
@@ -127,8 +145,10 @@ def _list(
         if follow:
             # The tail begins before the list is asked for, so that nothing falls between the two.
             with tail(settings, what, chosen) as live:
-                print_ndjson(reversed(query(store, chosen)))
-                print_ndjson(live)
+                rows = query(store, chosen)
+                print_ndjson(reversed(rows))
+                known = {(row["id"], row.get("state")) for row in rows}
+                print_ndjson(row for row in live if (row["id"], row.get("state")) not in known)
             return
         rows = query(store, chosen)
         for row in rows:

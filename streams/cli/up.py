@@ -15,7 +15,7 @@ from streams.cli.options import DataOption
 from streams.errors import BadInput, EnsueError
 from streams.local.instance import FILE, Instance, read_instance
 from streams.local.lock import FolderLock
-from streams.local.ports import choose_port
+from streams.local.ports import choose_port, is_free
 from streams.local.supervisor import Supervisor
 from streams.settings import Settings
 
@@ -46,14 +46,25 @@ def up(
     for path in files:
         if not path.is_file():
             raise typer.BadParameter(f"{path} is not a file")
+        check_syntax(path)
     settings = Settings() if data is None else Settings(data=data)
     settings = settings.model_copy(update={"data": settings.data.absolute(), "port": port or settings.port})
+    if port and not is_free(port, settings.host):
+        raise BadInput(f"port {port} is taken on {settings.host}; give another, or none to have one chosen")
     if detach:
         start_detached(settings, files)
         return
     settings.data.mkdir(parents=True, exist_ok=True)
     with FolderLock(settings.data, "up"):
         supervise(settings, files)
+
+
+def check_syntax(path: Path) -> None:
+    """Refuse a file that is no Python before anything is started; nothing of it is run here."""
+    try:
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise BadInput(f"flow file {path} is no Python: {error}") from error
 
 
 def start_detached(settings: Settings, files: list[Path]) -> None:
@@ -113,6 +124,8 @@ def supervise(settings: Settings, files: list[Path]) -> None:
     # From here on Ctrl-C stops the parts in order; the download above it just ends.
     signal.signal(signal.SIGTERM, supervisor.request_stop)
     signal.signal(signal.SIGINT, supervisor.request_stop)
+    if settings.port != asked.port:
+        say(f"port {asked.port} is taken; the gateway listens on {settings.port}")
     say(f"starting {', '.join(names)} in {settings.data}")
     try:
         supervisor.start()
@@ -140,8 +153,6 @@ def deploy(settings: Settings, files: list[Path]) -> None:
         "-m",
         "streams.cli.main",
         "deploy",
-        "--name",
-        "up",
         "--data",
         str(settings.data),
     ]

@@ -26,8 +26,8 @@ def why(
     """Say why something happened: event, trigger and its reason, run, tasks, and what it caused.
 
     \b
-    ensue why 0198f3c2
-    ensue why 0198f3c2 --json
+    ensue why 01a20465-1012-86d8-ad67-989b82f3945f
+    ensue why 01a20465-1012-86d8 --json
     """  # noqa: D301 - \b keeps typer from joining the example's lines
     # Late, so that `ensue --help` loads no client.
     from streams.store.queries.reader import StoreReader
@@ -72,7 +72,9 @@ def render(subject: dict[str, Any], up: list[dict[str, Any]], down: list[dict[st
 def describe(node: dict[str, Any], indent: str) -> list[str]:
     """Return a node's lines: when, what, how long after its cause; a run's tasks below it."""
     kind = node["kind"]
-    text = {"event": _event, "firing": _firing, "run": _run, "task_run": _task}[kind](node)
+    text = {"event": _event, "firing": _firing, "run": _run, "task_run": _task, "verdict": _verdict}[kind](
+        node
+    )
     at, delay_s = moment(node)
     after = "" if delay_s is None else f"  (+{duration(delay_s)})"
     lines = [f"{clock(at)} {indent}{text}{after}"]
@@ -106,6 +108,12 @@ def _firing(node: dict[str, Any]) -> str:
     reason = node.get("reason")
     because = reason.get("text", "") if isinstance(reason, dict) else ""
     return f"trigger {cell_text(node['trigger'])} fired: {cell_text(because)}"
+
+
+def _verdict(node: dict[str, Any]) -> str:
+    reason = node.get("reason")
+    because = reason.get("text", "") if isinstance(reason, dict) else ""
+    return f"trigger {cell_text(node['trigger'])} did not fire, {node['verdict']}: {cell_text(because)}"
 
 
 def _run(node: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from streams.gateway.strict_json import dumps
 from streams.settings import LimitSettings
 
 RESOURCE_ID_CHARS_MAX = 8192  # a path of Linux has at most 4,096 bytes
+RESERVED = "ensue."  # what Ensue says of itself; nobody else may say it
 _FIELDS = frozenset(
     {
         "id",
@@ -79,6 +80,8 @@ class Writer:
             raise ItemRefused(
                 "event", f"must be a text of 1 to {self.limits.name_chars} printable characters"
             )
+        if name.startswith(RESERVED):
+            raise ItemRefused("event", f"names that begin with {RESERVED} are ours; choose another")
         resource = get("resource")
         key = self._resource_id(resource)
         id_text = drawn_id if get("id") is None else _id(item, "id")

@@ -40,8 +40,10 @@ def process_alive(pid: int) -> bool:
     """Tell whether a process with this pid exists and has not ended."""
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
+    except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # somebody else's, and alive
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ TOPIC = "_schemas"
 _BROKER_TIMEOUT_S = 120.0
 _TAKE_OVER_RETRY_S = 1.0
 _STOP_WITHIN_S = 12
+_LEADER_RETRY_S = 0.1
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 
 
@@ -100,6 +102,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
     wait_ready(settings, _BROKER_TIMEOUT_S)
     ensure_topics(settings, [_SchemasTopic(name=topic)])
+    _await_leader(settings, topic)
 
     def end() -> int:
         with LogReader(settings, client_id="ensue-registry-end") as reader:
@@ -118,6 +121,21 @@ def _open(settings: KafkaSettings, topic: str, state: State) -> SchemaLog:
         log.close()
         raise Transport(f"the registry's topic {topic} cannot be read: {error}") from error
     return log
+
+
+def _await_leader(settings: KafkaSettings, topic: str) -> None:
+    """Return once the topic can be read: after a restart its leader comes a moment later than the broker."""
+    deadline_s = time.monotonic() + _BROKER_TIMEOUT_S
+    while True:
+        try:
+            with LogReader(settings, client_id="ensue-registry-leader") as reader:
+                reader.watermarks(topic, 0)
+        except Transport:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_LEADER_RETRY_S)
+        else:
+            return
 
 
 async def _run(app: object, sock: socket.socket, log: SchemaLog, ended: asyncio.Event) -> None:

@@ -32,6 +32,10 @@ def deploy_files(
     Raises BadInput with the user's own traceback when a file cannot be loaded.
     """
     definitions = [definition for path in files for definition in definitions_of(path)]
+    if not definitions:
+        raise BadInput(
+            f"no flow with a trigger in {', '.join(map(str, files))}; give a flow on=..., as in the README"
+        )
     prepare(settings)
     log = KafkaDefinitionsLog(settings.kafka, topics_of(settings).triggers.name)
     owner = deployment_id(deployment)

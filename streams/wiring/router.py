@@ -44,11 +44,14 @@ def run(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, router.stop)
+        routing = asyncio.create_task(router.run())
         watching = asyncio.create_task(watch(router, settings))
-        try:
-            await router.run()
-        finally:
-            watching.cancel()
+        await asyncio.wait({routing, watching}, return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        router.stop()
+        await routing
+        if not watching.cancelled() and watching.done():
+            watching.result()
 
     try:
         uvloop.run(main())

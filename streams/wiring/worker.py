@@ -22,6 +22,7 @@ from streams.agents.shard import OwnerState, Role, Shard
 from streams.agents.watchdog import Watchdog
 from streams.catalog.catalog import Catalog
 from streams.catalog.compiled import CompiledDefinitions
+from streams.errors import BadInput
 from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer
 from streams.kafka.reader import PartitionReader
@@ -75,6 +76,8 @@ class _Worker:
         self._definitions = definitions
         self._store = store
         self._here = {path.name: str(path) for path in flow_files}
+        if len(self._here) < len(flow_files):
+            raise BadInput("two flow files have one name; rename one: a flow file is known by its name")
         self._names = topics_of(settings)
         self._client = librdkafka_config(settings.kafka)
         self._name = f"{socket.gethostname()}.{os.getpid()}"
@@ -102,13 +105,13 @@ class _Worker:
         engine = self._engine(executor, flows)
         self._own(app, reader, "run", self._names.runs, lambda partition: RunShard(partition, engine))
         await app.start()
-        beside = [asyncio.ensure_future(app.run()), asyncio.ensure_future(stopped.wait())]
         looking = asyncio.ensure_future(self._look(executor, flows))
+        beside = [asyncio.ensure_future(app.run()), looking, asyncio.ensure_future(stopped.wait())]
         await asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED)
-        looking.cancel()
         try:
-            if beside[0].done():
-                beside[0].result()
+            for task in beside:
+                if task.done():
+                    task.result()
         finally:
             await self._stop(app, executor, reader, watchdog)
             for task in beside:

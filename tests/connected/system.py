@@ -39,7 +39,11 @@ class System:
 
     def __enter__(self) -> Self:
         """Start and wait until ready."""
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +57,7 @@ class System:
         with (self.folder / "up.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams.cli.main", "up", "--data", str(self.data), *self._files()],
-                env={**os.environ, **self._env, "ENSUE_PORT": self._env["ENSUE_PORT"]},
+                env={**os.environ, **self._env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,5 +1,6 @@
 """Every command explains itself and fails in one line."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -57,15 +58,21 @@ def test_every_command_has_help(name: str) -> None:
         (("sql", "SELECT 1", "--json", "--csv"), 2, "exclude each other"),
         (("nonsense",), 2, "No such command"),
         (("up", "missing.py"), 2, "is not a file"),
+        (("up", "bad.py"), 2, "is no Python"),
+        (("runs", "--state", "bogus"), 2, "no state of a run is called 'bogus'; there are"),
+        (("verdicts", "--state", "bogus"), 2, "no verdict is called 'bogus'"),
+        (("emit", "a.b", "--resource", "r", "--label", "resource.id=x"), 2, "--resource does"),
     ],
 )
 def test_mistakes_are_told_in_one_line_with_their_code(
     arguments: tuple[str, ...], code: int, said: str, tmp_path: Path
 ) -> None:
     """A mistake ends with its exit code and a sentence on stderr, never with a traceback."""
+    (tmp_path / "bad.py").write_text("def broken(:\n", "utf-8")
     done = ensue(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
+    assert not (tmp_path / ".ensue").exists()
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
@@ -76,6 +83,32 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     done = ensue("status", cwd=tmp_path)
     assert done.returncode == 2
     assert "kafka.partitions" in done.stderr
+
+
+def test_a_broken_toml_file_is_named(tmp_path: Path) -> None:
+    """What is no TOML is told in one line that names the file."""
+    (tmp_path / "ensue.toml").write_text("[sources.inbox\n", "utf-8")
+    done = ensue("status", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ensue: ensue.toml is not TOML")
+    assert "Traceback" not in done.stderr
+
+
+def test_every_mistake_in_the_settings_is_told(tmp_path: Path) -> None:
+    """A misspelt key is named beside the one that is missing."""
+    (tmp_path / "ensue.toml").write_text('[sources.inbox]\nkind = "folder"\npth = "x"\n', "utf-8")
+    done = ensue("status", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "path: field required" in done.stderr
+    assert "pth: extra inputs" in done.stderr
+
+
+def test_a_port_that_was_asked_for_is_not_changed(tmp_path: Path) -> None:
+    """An explicit port that is taken ends the start; nothing listens elsewhere by surprise."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = ensue("up", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is taken" in done.stderr
 
 
 def test_help_comes_without_loading_clients() -> None:

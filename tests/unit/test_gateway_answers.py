@@ -149,7 +149,7 @@ async def test_no_acknowledgement_in_time_is_503() -> None:
 
 async def test_nobody_waits_twice_for_a_silent_broker() -> None:
     """Many posts in turn behind a silent broker: each is answered within the one time-out."""
-    case = GatewayCase(ack_timeout_s=0.3)
+    case = GatewayCase(ack_timeout_s=1.0)
     case.served.intake._log._log = SilentLog()  # type: ignore[assignment]
     loop = asyncio.get_running_loop()
 
@@ -162,7 +162,7 @@ async def test_nobody_waits_twice_for_a_silent_broker() -> None:
     for _ in range(12):
         posts.append(asyncio.create_task(post()))
         await asyncio.sleep(0.01)
-    assert max(await asyncio.gather(*posts)) < 0.55
+    assert max(await asyncio.gather(*posts)) < 1.9  # waiting twice would take 2 s
 
 
 async def test_too_much_at_once_is_refused_at_once() -> None:

@@ -1,6 +1,7 @@
 """Loading flow files by path."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +122,18 @@ def test_two_flows_of_one_name_are_refused(tmp_path: Path) -> None:
     twice = "from flows import flow\n@flow(name='x')\ndef a(): ...\n@flow(name='x')\ndef b(): ...\n"
     with pytest.raises(LoadError, match="two flows named x"):
         loader.collect(loader.load(_write(tmp_path, "w.py", twice)))
+
+
+def test_a_traceback_shows_the_lines_that_ran(tmp_path: Path) -> None:
+    """When the file has changed since it was loaded, its traceback still shows what was executed."""
+    file = tmp_path / "lines_that_ran.py"
+    file.write_text(
+        "from flows import flow\n\n@flow\ndef odd():\n    raise ValueError('the old line')\n", "utf-8"
+    )
+    loaded = loader.load(file)
+    file.write_text("# something\n# else\n# entirely\n# now\n# here\n", "utf-8")
+    with pytest.raises(ValueError, match="the old line") as raised:
+        loaded.flow("odd")()
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "raise ValueError('the old line')" in shown
+    assert "# here" not in shown

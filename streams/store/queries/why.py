@@ -17,10 +17,11 @@ Node = dict[str, Any]
 class Why(TypedDict):
     """The answer; nodes are plain JSON objects.
 
-    Every node has `kind` (event, firing, run, task_run), `id`, `at`, `cause` (id of the node before it, or
-    None), `distance` (links from the subject) and `delay_s` (seconds after its cause, or None). `up` begins
-    with the first cause, `down` with the nearest effect. A run's node holds its tasks; `tasks` are the
-    subject's own (of all runs in the answer when the subject is no run).
+    Every node has `kind` (event, firing, run, task_run, or verdict for a trigger that did not fire), `id`,
+    `at`, `cause` (id of the node before it, or None), `distance` (links from the subject) and `delay_s`
+    (seconds after its cause, or None). `up` begins with the first cause, `down` with the nearest effect. A
+    run's node holds its tasks; `tasks` are the subject's own (of all runs in the answer when the subject is
+    no run).
     """
 
     subject: Node
@@ -139,6 +140,8 @@ def _effects(store: StoreReader, level: Sequence[Node]) -> Iterable[tuple[Node, 
     firings = {node["run_id"]: node for node in level if node["kind"] == "firing" and node["run_id"]}
     for node in _nodes(store, "run", list(firings)):
         yield node, firings[node["id"]]
+    for row in _by(store, "why_verdicts_of_events", events):
+        yield _node("verdict", row, at=row["at"]), by_id[row["event_id"]]
     for row in _by(store, "why_events_of_causes", [*runs, *events]):
         yield _event(row), by_id[row["causation_id"]]
 
