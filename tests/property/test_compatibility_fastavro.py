@@ -67,7 +67,12 @@ def records(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
 
 
 FAMILIES = {
-    **{"map": "object", "record": "object", "string": "text", "enum": "text", "bytes": "raw", "fixed": "raw"},
+    "map": "object",
+    "record": "object",
+    "string": "text",
+    "enum": "text",
+    "bytes": "raw",
+    "fixed": "raw",
     **dict.fromkeys(("int", "long", "float", "double"), "number"),
 }
 
