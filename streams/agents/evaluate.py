@@ -16,13 +16,14 @@ from flows.core.index import TriggerIndex
 from flows.core.trigger import Trigger
 from flows.decision import Decision
 from schemas.codec import Codec, UndecodableError, peek
-from schemas.identity import derived_id
-from schemas.record import Candidate, DeadLetter, State
+from schemas.dead_letter import Stage
+from schemas.record import Candidate, State
 from schemas.shard import shard
 from schemas.topics import Topics
 from streams.agents.evaluate_fold import PROGRESS_KEY, Fold, Progress, StateKey
 from streams.agents.shard import Batch
 from streams.errors import EnsueError, Poison, Transport
+from streams.kafka.dead_letter import dead_letter
 from streams.kafka.fenced import FencedProducer, Row
 from streams.kafka.log_record import LogRecord
 from streams.kafka.owned_log import OwnedLog
@@ -30,7 +31,6 @@ from streams.kafka.owned_log import OwnedLog
 log = logging.getLogger(__name__)
 
 KEY_SEPARATOR = "\x1f"
-RAW_BYTES_MAX = 7 << 20  # a dead letter is one Kafka message (8 MiB) too
 _CANDIDATE, _MARK = "candidate", "ensue.mark"
 _DEFINITIONS_KEPT = 16
 _DEFINITIONS_WAIT_S = 10.0
@@ -248,27 +248,12 @@ class EvaluateShard:
     def _dead_letter(self, record: LogRecord, reason: str, problem: str) -> Row:
         self.counts.refused += 1
         topic = self._topics.dead_letters
-        number = derived_id("dead-letter", record.topic, record.partition, record.offset, "evaluate")
         text = (
             f"{record.place} is not evaluated: {problem}. The candidates after it are; retry the dead letter"
         )
-        value = self._codec.encode(
-            DeadLetter(
-                id=number,
-                event="ensue.dead_letter",
-                stage="evaluate",
-                reason=reason,
-                error=text.encode("utf-8", "replace").decode(),
-                raw=(record.value or b"")[:RAW_BYTES_MAX],
-                headers="{}",
-                at=record.timestamp_ms * 1000,
-                source=record.topic,
-                from_topic=record.topic,
-                from_partition=record.partition,
-                from_offset=record.offset,
-            )
-        )
-        return Row(topic.name, shard(number, topic.partitions), number.encode(), value)
+        letter = dead_letter(record, Stage.EVALUATE, reason=reason, error=text)
+        key = letter.id.encode()
+        return Row(topic.name, shard(letter.id, topic.partitions), key, self._codec.encode(letter))
 
     async def refuse(self, record: LogRecord, error: Exception) -> None:
         """Put a record that cannot be handled among the dead letters, durably."""

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,6 +26,7 @@ from streams.gateway.ports import EventLog, Hooks, SinkLag, StoreProbe
 from streams.gateway.post_events import PostEvents
 from streams.gateway.protocol import KEEP_ALIVE_S, BoundedProtocol
 from streams.gateway.request import ASGIApp
+from streams.serving import QuietServer, end_when, ended_by_signals
 from streams.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -139,13 +139,13 @@ async def run_app(
         limit_concurrency=CONNECTIONS_MAX,
         backlog=_BACKLOG,
     )
-    server = _Server(config)
+    server = QuietServer(config)
     ended = stop or asyncio.Event()
     beside: list[asyncio.Task[None]] = [asyncio.ensure_future(_sweep(server))]
     if starting is not None:
         beside.append(asyncio.create_task(starting()))
-    with _signals(ended) if stop is None else nullcontext():
-        beside.append(asyncio.ensure_future(_end(server, ended)))
+    with ended_by_signals(ended) if stop is None else nullcontext():
+        beside.append(asyncio.ensure_future(end_when(ended, server)))
         if on_listening is not None:
             on_listening(sock.getsockname()[1])
         try:
@@ -154,31 +154,6 @@ async def run_app(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again at its end, which a supervisor takes for a crash."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextmanager
-def _signals(ended: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-async def _end(server: uvicorn.Server, ended: asyncio.Event) -> None:
-    await ended.wait()
-    server.should_exit = True
 
 
 async def _sweep(server: uvicorn.Server) -> None:

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import uvicorn
@@ -20,6 +19,7 @@ from streams.registry.problem import RegistryProblem
 from streams.registry.schema_log import SchemaLog
 from streams.registry.service import RegistryService
 from streams.registry.state import State
+from streams.serving import QuietServer, end_when, ended_by_signals
 from streams.settings import KafkaSettings, Settings
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ async def serve(
     sock = _listening(host, port)
     ended = stop or asyncio.Event()
     try:
-        with _signals(ended) if stop is None else nullcontext():
+        with ended_by_signals(ended) if stop is None else nullcontext():
             state = State()
             log = await asyncio.to_thread(_open, settings.kafka, topic, state)
             try:
@@ -149,8 +149,8 @@ async def _run(app: object, sock: socket.socket, log: SchemaLog, ended: asyncio.
         timeout_graceful_shutdown=_STOP_WITHIN_S,
         limit_concurrency=1024,
     )
-    server = _Server(config)
-    beside = [asyncio.ensure_future(_end(server, ended)), asyncio.ensure_future(_take_over(log))]
+    server = QuietServer(config)
+    beside = [asyncio.ensure_future(end_when(ended, server)), asyncio.ensure_future(_take_over(log))]
     try:
         await server.serve(sockets=[sock])
     finally:
@@ -169,28 +169,3 @@ async def _take_over(log: SchemaLog) -> None:
             if error.code == 50003:
                 return
             await asyncio.sleep(_TAKE_OVER_RETRY_S)
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again at its end, which a supervisor takes for a crash."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextmanager
-def _signals(ended: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-async def _end(server: uvicorn.Server, ended: asyncio.Event) -> None:
-    await ended.wait()
-    server.should_exit = True

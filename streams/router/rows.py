@@ -9,6 +9,7 @@ from schemas.record import Candidate, DeadLetter
 from schemas.shard import shard
 from schemas.topics import Topics
 from streams.errors import Poison
+from streams.kafka.dead_letter import RAW_BYTES_MAX
 from streams.kafka.fenced import Row
 from streams.router.ports import Mark, Stored
 from streams.router.scan import Hit
@@ -20,7 +21,6 @@ KEY_SEPARATOR = "\x1f"
 _MARK_KEY = b"\x1fmark"  # no trigger is named by the empty text, so it meets no candidate's key
 
 EVENT_BYTES_MAX = 4 << 20  # it travels on in candidate, state and run request, each one Kafka message (8 MiB)
-RAW_BYTES_MAX = 7 << 20  # the same for a dead letter; what is longer is cut
 _PLACES_MAX = 10_000
 Encode = Callable[[object], bytes]
 

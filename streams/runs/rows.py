@@ -7,16 +7,17 @@ from typing import Any
 
 from flows.core import identity
 from schemas.codec import Codec
+from schemas.dead_letter import Stage
 from schemas.event import DEPTH_MAX
 from schemas.identity import derived_id, id_time_ms
-from schemas.record import DeadLetter, EventRecord, Journal, RunLog, RunRequest, TaskLog
+from schemas.record import EventRecord, Journal, RunLog, RunRequest, TaskLog
 from schemas.shard import shard
 from schemas.topics import Topics
+from streams.kafka.dead_letter import dead_letter
 from streams.kafka.fenced import Row
 from streams.kafka.log_record import LogRecord
 from streams.runs.steps import EVENT_PREFIX, FINISHED, TERMINAL_SEQ, journal_key
 
-RAW_BYTES_MAX = 7 << 20  # a dead letter is one Kafka message (8 MiB) too
 PARAMETERS_CHARS_MAX = 1 << 20  # in the run's log, beside result and error
 _LEFT_OUT = '{"…": "parameters of %d characters are left out here; the events have them"}'
 EVENTS_OF_ENDS = frozenset({"succeeded", "failed", "timed_out"})
@@ -198,23 +199,10 @@ class RunRows:
     def dead_letter(self, record: LogRecord, reason: str, problem: str) -> Row:
         """Return the dead letter of a request that cannot be one."""
         topic = self._topics.dead_letters
-        number = derived_id("dead-letter", record.topic, record.partition, record.offset, "run")
         text = f"{record.place} starts no run: {problem}. The requests after it do; mend it, then retry it"
-        item = DeadLetter(
-            id=number,
-            event="ensue.dead_letter",
-            stage="run",
-            reason=reason,
-            error=text.encode("utf-8", "replace").decode(),
-            raw=(record.value or b"")[:RAW_BYTES_MAX],
-            headers="{}",
-            at=record.timestamp_ms * 1000,
-            source=record.topic,
-            from_topic=record.topic,
-            from_partition=record.partition,
-            from_offset=record.offset,
-        )
-        return Row(topic.name, shard(number, topic.partitions), number.encode(), self._codec.encode(item))
+        letter = dead_letter(record, Stage.RUN, reason=reason, error=text)
+        key = letter.id.encode()
+        return Row(topic.name, shard(letter.id, topic.partitions), key, self._codec.encode(letter))
 
 
 def problem(kind: str, message: str) -> str:

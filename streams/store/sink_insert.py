@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from schemas.identity import derived_id
-from schemas.record import DeadLetter
+from schemas.dead_letter import Stage
 from schemas.registry import Registry
 from streams.clock import Clock
 from streams.errors import Fenced, Overload, Poison, Transport
+from streams.kafka.dead_letter import dead_letter
 from streams.kafka.record import Record
 from streams.store.container import Container
 from streams.store.sink_ports import Refusals, Stored
@@ -64,19 +64,10 @@ class Inserter:
 
     def refuse(self, record: Record, poison: Poison) -> None:
         """Write a dead letter, waiting for the broker as long as it takes."""
-        letter = DeadLetter(
-            id=derived_id(record.topic, record.partition, record.offset, "sink"),
-            event="ensue.dead_letter",
-            stage="sink",
-            reason=poison.reason,
-            error=f"{record.place}: {poison} It was not stored; look at it with `ensue dead-letters show`.",
-            raw=record.value or b"",
-            headers=json.dumps({k: v.decode("utf-8", "replace") for k, v in record.headers if v is not None}),
-            at=self._clock.now_us(),
-            source=record.topic,
-            from_topic=record.topic,
-            from_partition=record.partition,
-            from_offset=record.offset,
+        text = f"{record.place}: {poison} It was not stored; look at it in the table dead_letters."
+        headers = {k: v.decode("utf-8", "replace") for k, v in record.headers if v is not None}
+        letter = dead_letter(
+            record, Stage.SINK, reason=poison.reason, error=text, headers=json.dumps(headers)
         )
         self.insisting(lambda: self._refusals.put(letter))
         _log.warning("%s cannot be stored (%s): %s", record.place, poison.reason, poison)
