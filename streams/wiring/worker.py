@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -18,13 +19,14 @@ from schemas.topics import Topic
 from streams.agents.app import WorkerApp
 from streams.agents.evaluate import EvaluateShard, kafka_states
 from streams.agents.ownership import Ownership
-from streams.agents.shard import OwnerState, Role, Shard
+from streams.agents.shard import Assignment, OwnerState, Role, Shard
 from streams.agents.watchdog import Watchdog
 from streams.catalog.catalog import Catalog
 from streams.catalog.compiled import CompiledDefinitions
-from streams.errors import BadInput
+from streams.errors import BadInput, Transport
 from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer
+from streams.kafka.group_members import members
 from streams.kafka.reader import PartitionReader
 from streams.local.notice import announce_ready
 from streams.runs.engine import RunEngine, kafka_journal
@@ -43,6 +45,7 @@ STOP_GRACE_S = 8.0
 # The only pool: topics of its own come with a second one, or two pools would own the same journal.
 POOL = "default"
 _LOOK_EVERY_S = 0.1
+LEFT_ALONE_S = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -82,6 +85,8 @@ class _Worker:
         self._client = librdkafka_config(settings.kafka)
         self._name = f"{socket.gethostname()}.{os.getpid()}"
         self._ownerships: list[tuple[Ownership, Topic]] = []
+        self._assigned = 0
+        self._empty_since_s = time.monotonic()
 
     async def serve(self) -> None:
         """Join the group and work until SIGTERM; raises Transport when Faust has crashed."""
@@ -104,6 +109,7 @@ class _Worker:
         self._own(app, reader, "evaluate", self._names.candidates, self._evaluate_shard)
         engine = self._engine(executor, flows)
         self._own(app, reader, "run", self._names.runs, lambda partition: RunShard(partition, engine))
+        app.on_assignment = self._note
         await app.start()
         looking = asyncio.ensure_future(self._look(executor, flows))
         beside = [asyncio.ensure_future(app.run()), looking, asyncio.ensure_future(stopped.wait())]
@@ -183,11 +189,32 @@ class _Worker:
     async def _stored_offset(self, partition: int) -> int:
         return await asyncio.to_thread(stored_offset, self._store, self._names.run_log.name, partition)
 
+    def _note(self, assignment: Assignment) -> None:
+        assigned = sum(len(partitions) for partitions in assignment.partitions.values())
+        if assigned or self._assigned:
+            self._empty_since_s = time.monotonic()
+        self._assigned = assigned
+
+    async def _end_when_left_alone(self) -> None:
+        """Raise Transport when the group has places for this member and gives it none."""
+        empty_for_s = time.monotonic() - self._empty_since_s
+        if self._assigned or empty_for_s < LEFT_ALONE_S:
+            return
+        group = f"{app_name(self._settings)}.worker.{POOL}"
+        count = await asyncio.to_thread(members, self._client, group)
+        self._empty_since_s = time.monotonic()
+        if left_alone(count, self._names.runs.partitions):
+            raise Transport(
+                f"no partition was assigned for {empty_for_s:.0f} s in a group of {count}: its leader saw no "
+                "topics, as happens right after a broker's restart; this worker ends and is started again"
+            )
+
     async def _look(self, executor: Executor, flows: FlowFiles) -> None:
-        """Load flow files ahead, announce readiness once partitions are active."""
+        """Load flow files ahead, announce readiness once partitions are active, notice having none."""
         loaded: set[str] = set()
         announced = False
         while True:
+            await self._end_when_left_alone()
             for file in flows.files() - loaded:
                 executor.preload(file)
                 loaded.add(file)
@@ -201,6 +228,11 @@ class _Worker:
         return bool(ownership.states) and all(
             state is OwnerState.ACTIVE for state in ownership.states.values()
         )
+
+
+def left_alone(count: int | None, partitions: int) -> bool:
+    """Tell whether a group of `count` members must have a partition for each of them; None: nobody knows."""
+    return count is not None and 0 < count <= partitions
 
 
 def relocated(item: Trigger, here: Mapping[str, str]) -> Trigger:

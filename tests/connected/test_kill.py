@@ -97,7 +97,7 @@ def test_every_acknowledged_event_is_one_row_and_one_run(tmp_path: Path) -> None
 def test_fifty_rounds_lose_nothing(tmp_path: Path) -> None:
     """Fifty rounds of kill -9 of every part lose nothing and double nothing."""
     rounds = int(os.environ.get("ENSUE_SOAK_ROUNDS", "50"))
-    system, poster, seen = kill_rounds(tmp_path, rounds=rounds, events=rounds * EVENTS // 2)
+    system, poster, seen = kill_rounds(tmp_path, rounds=rounds, events=rounds * 400)
     try:
         check(system, poster)
         assert sum(count > 0 for count in behind_of(seen)) >= rounds
