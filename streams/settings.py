@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas.topics import Topics, topics
+
 PORT_DEFAULT = 4288
 
 
@@ -36,6 +38,10 @@ class KafkaSettings(_Group):
     topic_prefix: str = "ensue."
     partitions: int = Field(8, ge=1, le=1024, description="of every sharded topic; immutable once created")
     replication: int = Field(1, ge=1)
+
+    def topics(self) -> Topics:
+        """Return the topics of this installation."""
+        return topics(self.topic_prefix, self.partitions, self.replication)
 
 
 class ClickHouseSettings(_Group):

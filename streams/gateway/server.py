@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from schemas.codec import Codec
-from schemas.topics import topics
 from streams.clock import Clock, SystemClock
 from streams.gateway.app import Gateway
 from streams.gateway.health import Readiness
@@ -53,7 +52,7 @@ class Served:
     ) -> None:
         clock = clock or SystemClock()
         kafka, limits = settings.kafka, settings.limits
-        names = topics(kafka.topic_prefix, kafka.partitions, kafka.replication)
+        names = kafka.topics()
         self.metrics = Metrics()
         self.in_flight = InFlight(bytes_max=limits.in_flight_bytes)
         writer = Writer(header=codec.header("event"), partitions=names.events.partitions, limits=limits)

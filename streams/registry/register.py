@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from schemas import avro_schema
 from schemas.codec import Codec
 from schemas.registry import Registry
-from schemas.topics import Topics, topics
+from schemas.topics import Topics
 from streams.errors import BadInput
 from streams.registry.client import HttpRegistry
 from streams.settings import Settings
@@ -57,5 +57,5 @@ def build_codec(settings: Settings, *, register: bool = False, timeout_s: float 
         raise BadInput("no schema registry is named: set ENSUE_REGISTRY__URL or run `ensue up`")
     registry = HttpRegistry(settings.registry.url, timeout_s=timeout_s)
     kafka = settings.kafka
-    names = topics(kafka.topic_prefix, kafka.partitions, kafka.replication)
+    names = kafka.topics()
     return Codec(registry, (register_all if register else lookup_all)(registry, names))

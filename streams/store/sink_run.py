@@ -13,7 +13,7 @@ from schemas.codec import Codec
 from schemas.record import DeadLetter
 from schemas.registry import Registry
 from schemas.shard import shard
-from schemas.topics import Topic, Topics, topics
+from schemas.topics import Topic, Topics
 from streams.clock import SystemClock
 from streams.errors import Fenced, Overload, Transport
 from streams.kafka.consumer import LogReader
@@ -126,7 +126,7 @@ def run_sink(
 
     watchdog = Watchdog(lambda: beat_s[0])
     kafka = settings.kafka
-    stored = all_topics or topics(kafka.topic_prefix, kafka.partitions, kafka.replication)
+    stored = all_topics or kafka.topics()
     letters = DeadLetterTopic(settings, stored.dead_letters, registry)
     try:
         while not ending.is_set():

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from schemas.codec import Codec
-from schemas.topics import Topics, topics
+from schemas.topics import Topics
 from streams.errors import BadInput, EnsueError, Transport
 from streams.kafka.admin import wait_ready
 from streams.registry.register import build_codec
@@ -22,8 +22,7 @@ _log = logging.getLogger(__name__)
 
 def topics_of(settings: Settings) -> Topics:
     """Return the topics of this installation."""
-    kafka = settings.kafka
-    return topics(kafka.topic_prefix, kafka.partitions, kafka.replication)
+    return settings.kafka.topics()
 
 
 def app_name(settings: Settings) -> str:

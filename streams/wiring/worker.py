@@ -84,7 +84,8 @@ class _Worker:
         self._names = topics_of(settings)
         self._client = librdkafka_config(settings.kafka)
         self._name = f"{socket.gethostname()}.{os.getpid()}"
-        self._ownerships: list[tuple[Ownership, Topic]] = []
+        self._ownerships: list[Ownership] = []
+        self._group = f"{app_name(settings)}.worker.{POOL}"
         self._assigned = 0
         self._empty_since_s = time.monotonic()
 
@@ -99,7 +100,7 @@ class _Worker:
         flows = FlowFiles(newest=self._newest, position=lambda: self._catalog.position)
         app = WorkerApp(
             settings.kafka,
-            group=f"{app_name(settings)}.worker.{POOL}",
+            group=self._group,
             data=settings.data / "worker",
             session_timeout_s=settings.worker.session_timeout_s,
         )
@@ -147,7 +148,7 @@ class _Worker:
             deliver=deliver,
         )
         app.add(ownership)
-        self._ownerships.append((ownership, topic))
+        self._ownerships.append(ownership)
 
     def _evaluate_shard(self, partition: int) -> EvaluateShard:
         return EvaluateShard(
@@ -200,8 +201,7 @@ class _Worker:
         empty_for_s = time.monotonic() - self._empty_since_s
         if self._assigned or empty_for_s < LEFT_ALONE_S:
             return
-        group = f"{app_name(self._settings)}.worker.{POOL}"
-        count = await asyncio.to_thread(members, self._client, group)
+        count = await asyncio.to_thread(members, self._client, self._group)
         self._empty_since_s = time.monotonic()
         if left_alone(count, self._names.runs.partitions):
             raise Transport(
@@ -218,7 +218,7 @@ class _Worker:
             for file in flows.files() - loaded:
                 executor.preload(file)
                 loaded.add(file)
-            if not announced and all(self._active(ownership) for ownership, _ in self._ownerships):
+            if not announced and all(self._active(ownership) for ownership in self._ownerships):
                 announced = True
                 announce_ready(self._settings.data, "worker", name=self._name, slots=executor.slots)
             await asyncio.sleep(_LOOK_EVERY_S)
