@@ -27,6 +27,7 @@ from streams.settings import KafkaSettings
 DELIVERIES_MAX = 100_000  # credits in the reader bound it well below
 _LOOK_EVERY_S = 0.5
 _HEARTBEATS_PER_SESSION = 10  # a rebalance is noticed with the next one
+_METADATA_AGE_MS = 3000
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,9 @@ def faust_settings(
         "broker_commit_interval": 3600.0,  # Faust has nothing to commit: ownership does
         "broker_commit_livelock_soft_timeout": 1e9,
         "stream_processing_timeout": 1e9,  # our own watchdog sees the real reader
+        # A leader that joins right after a broker's restart may see no topics and give nobody anything; it
+        # rejoins once its metadata changes, which Faust asks for every 5 min unless told.
+        "consumer_metadata_max_age_ms": _METADATA_AGE_MS,
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": 1024,  # everything is paused; a fetch that slips in stays small
         "key_serializer": "raw",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.new_id import new_id
 from schemas.topics import Topic
 from streams.agents.app import WorkerApp
 from streams.agents.ownership import Ownership
@@ -94,6 +95,21 @@ async def test_a_worker_goes_on_where_the_last_one_stopped(kafka, make_topic, pr
     await producer.send(Outgoing(topic, 1, b"k", b"5"))
     await _until(lambda: second.handled == [b"5"])
     await second.stop()
+
+
+async def test_a_worker_whose_leader_saw_no_topics_gets_its_partitions(kafka, producer, tmp_path):
+    """A group that formed before its topics were known (as after a broker's restart) rejoins in seconds."""
+    topic = f"late-{new_id()}"
+    worker = _Worker(kafka, topic, tmp_path / "worker")
+    await worker.app.start()
+    try:
+        await asyncio.sleep(5)
+        assert not worker.ownership.states
+        ensure_topics(kafka, [Topic(name=topic, key="", schema="", partitions=PARTITIONS)])
+        await producer.send(Outgoing(topic, 0, b"k", b"late"))
+        await _until(lambda: worker.handled == [b"late"])
+    finally:
+        await worker.stop()
 
 
 @pytest.mark.timeout(180)
