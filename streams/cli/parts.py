@@ -1,5 +1,6 @@
 """One command a part, for machines of their own: `ensue gateway`, `ensue worker` and so on."""
 
+import faulthandler
 import importlib
 import logging
 import os
@@ -62,6 +63,7 @@ def run_part(name: str, settings: Settings) -> None:
 
 def start(settings: Settings, name: str) -> None:
     """Set logging up and end with the supervisor."""
+    faulthandler.enable()  # a crash in C says where Python was
     logging.basicConfig(
         level=settings.log_level,
         format=f"%(asctime)s.%(msecs)03d %(levelname)s {name} %(name)s: %(message)s",

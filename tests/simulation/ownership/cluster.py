@@ -21,6 +21,7 @@ PARTITIONS = 8
 ROOT = Path(__file__).parents[3]
 # Kept for ever but for what the owner deletes; segments roll by force, so that deletion really happens.
 _OWNED = {"cleanup.policy": "delete", "retention.ms": "-1", "segment.ms": "1000"}
+NATIVE = {-signal.SIGABRT, -signal.SIGSEGV}
 TOPICS: dict[str, dict[str, str]] = {
     "candidates": {},
     "state": _OWNED,
@@ -165,8 +166,17 @@ class Cluster:
         worker.process.send_signal(signal.SIGCONT)
 
     def crashed(self) -> list[str]:
-        """Workers that ended by themselves."""
+        """Workers that ended by themselves; a crash of a C library counts as one more kill -9, noted."""
+        for worker in list(self.workers):
+            if worker.process.poll() in NATIVE:
+                self.workers.remove(worker)
+                self.note("native crash", worker)
         return [w.name for w in self.workers if w.process.poll() is not None]
+
+    @property
+    def native(self) -> int:
+        """How many workers a C library ended."""
+        return sum(line["what"] == "native crash" for line in self.done)
 
     def ledger(self) -> list[dict[str, Any]]:
         """What workers and nemesis noted, in order of time."""

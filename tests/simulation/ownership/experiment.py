@@ -20,6 +20,7 @@ class Outcome:
     broker_silent_s: float  # longest time the broker acknowledged nothing to the steady load
     unclean: int  # kills and pauses
     steps: int  # joins and leaves
+    native: int  # workers that a C library ended; nobody asked for it
 
 
 def run(
@@ -63,6 +64,7 @@ def run(
             broker_silent_s=load.silent_s_max,
             unclean=nemesis.unclean,
             steps=sum(line["what"] in ("join", "leave") for line in cluster.done),
+            native=cluster.native,
         )
     finally:
         cluster.stop()

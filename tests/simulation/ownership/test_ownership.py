@@ -24,6 +24,8 @@ def _judge(outcome: Outcome) -> None:
     # While the broker itself stands still nobody can take anything over: that is the machine, not the owner.
     assert verdict.unowned_s_max <= UNOWNED_S_MAX + outcome.broker_silent_s, outcome
     assert verdict.shortened > 0, outcome
+    # Seen once in some hours of pauses: librdkafka's heap broke in a fenced zombie. It is a kill like others.
+    assert outcome.native <= 1, outcome
 
 
 @pytest.mark.simulation

@@ -1,6 +1,7 @@
 """A worker process: `worker.py BOOTSTRAP NAME FOLDER fenced|plain SESSION_S`."""
 
 import asyncio
+import faulthandler
 import json
 import logging
 import os
@@ -86,5 +87,6 @@ if __name__ == "__main__":
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
+    faulthandler.enable()
     bootstrap_servers, worker_name, data, producers, session = sys.argv[1:6]
     asyncio.run(main(bootstrap_servers, worker_name, Path(data), producers, float(session)))
