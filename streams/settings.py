@@ -4,7 +4,7 @@ Secrets come by environment or a secrets file, never by toml.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from schemas.topics import Topics, topics
+from streams.source_settings import Source
 
 PORT_DEFAULT = 4288
 
@@ -73,30 +74,6 @@ class LimitSettings(_Group):
     name_chars: int = Field(1024, ge=1)
     in_flight_bytes: int = Field(64 << 20, ge=1 << 20)
     ack_timeout_s: float = Field(10.0, gt=0)
-
-
-class FolderSource(_Group):
-    """A watched folder: the bucket of a laptop."""
-
-    kind: Literal["folder"]
-    path: Path
-    bucket: str | None = Field(None, description="label bucket; the folder's name when unset")
-    ignore: list[str] = Field(
-        default_factory=lambda: [".*", "*.tmp", "*.part", "*.partial", "*.crdownload", "*~"]
-    )
-    settle_ms: int = Field(
-        200, ge=0, description="quiet time before a file counts as written where leases are unknown"
-    )
-
-
-class S3Source(_Group):
-    """Amazon's and MinIO's `Records` at /hooks/NAME."""
-
-    kind: Literal["s3"]
-    token: SecretStr | None = Field(None, description="bearer token the sender must show")
-
-
-Source = Annotated[FolderSource | S3Source, Field(discriminator="kind")]
 
 
 class WorkerSettings(_Group):

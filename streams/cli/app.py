@@ -2,7 +2,7 @@
 
 import typer
 
-from streams.cli import deploy, doctor, emit, parts, read, sql, status, up, why
+from streams.cli import check_request, deploy, doctor, emit, parts, read, sql, status, up, why
 
 app = typer.Typer(
     name="ensue",
@@ -13,5 +13,5 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (up, status, doctor, emit, read, why, sql, deploy, parts):
+for module in (up, status, doctor, emit, read, why, sql, deploy, check_request, parts):
     module.register(app)

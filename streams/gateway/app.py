@@ -50,7 +50,14 @@ class Gateway:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        request = Request(scope["method"], scope["path"], dict(scope["headers"]), receive)
+        request = Request(
+            scope["method"],
+            scope["path"],
+            dict(scope["headers"]),
+            receive,
+            scope["query_string"].decode("latin-1"),
+            scope["headers"],
+        )
         route = request.path if request.path in self._routes else "other"
         try:
             self._origin.check(request.headers)
@@ -75,9 +82,8 @@ class Gateway:
     def _handler(self, request: Request) -> Handler | None:
         found = self._routes.get(request.path)
         if found is None:
-            if not request.path.startswith(PREFIX):
-                return None
-            found = ("POST", self._hooks)
+            # A source knows its methods: handshakes come by OPTIONS or GET.
+            return self._hooks if request.path.startswith(PREFIX) else None
         method, handler = found
         if request.method != method:
             allow = ((b"allow", method.encode()),)
@@ -99,7 +105,8 @@ class Gateway:
         return Answer(200 if health.ready else 503, orjson.dumps(body), headers=retry)
 
     async def _exposition(self, _: Request) -> Answer:
-        return Answer(200, self._metrics.text(self._in_flight, ready=self._readiness.ready), TEXT)
+        text = self._metrics.text(self._in_flight, ready=self._readiness.ready)
+        return Answer(200, text + self._hooks.counters.text(), TEXT)
 
 
 async def _nothing_here(_scope: Scope, _receive: Receive, send: Send) -> None:

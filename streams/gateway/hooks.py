@@ -1,47 +1,94 @@
-"""POST /hooks/NAME: deliveries of configured sources."""
+"""/hooks/NAME: deliveries of configured sources."""
 
-import hmac
+from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 
+from schemas.event import Event
+from schemas.new_id import new_id
+from streams.clock import Clock
 from streams.errors import Overload, Poison, Transport
 from streams.gateway.body import read_body
 from streams.gateway.in_flight import InFlight
 from streams.gateway.intake import Intake
-from streams.gateway.ports import Delivery, Hooks
+from streams.gateway.outbound import FetchedKeys, Outbound
 from streams.gateway.problem import Problem, unavailable
 from streams.gateway.request import Answer, Request
-from streams.gateway.strict_json import JsonRefused, loads
+from streams.gateway.source_counters import SourceCounters
+from streams.inbound import (
+    Call,
+    Delivery,
+    Headers,
+    HookSource,
+    KeyMissing,
+    Outcome,
+    Reply,
+    Taken,
+    Unauthenticated,
+)
 from streams.settings import LimitSettings
 
 PREFIX = "/hooks/"
+_KEYS_PER_DELIVERY_MAX = 2
+# Kept with a dead letter; everything else may be a credential.
+_HEADERS_KEPT = ("content-type", "user-agent", "content-encoding")
 
 
 class PostHook:
-    """Authenticate → parse → events → Kafka → 202. What cannot be used is kept whole in the dead letters.
+    """Authenticate → parse → events → Kafka → 2xx. What cannot be used is kept whole in the dead letters.
 
-    Such a delivery is answered 202 too, once the dead letter is acknowledged: a bucket that gets a 4xx sends
+    Such a delivery is answered 2xx too, once the dead letter is acknowledged: a sender that gets a 4xx sends
     the same again for ever and holds everything behind it back.
     """
 
-    def __init__(self, hooks: Hooks, intake: Intake, in_flight: InFlight, limits: LimitSettings) -> None:
+    def __init__(
+        self,
+        hooks: Mapping[str, HookSource],
+        intake: Intake,
+        in_flight: InFlight,
+        limits: LimitSettings,
+        clock: Clock,
+        outbound: Outbound,
+    ) -> None:
+        self.counters = SourceCounters()
         self._hooks = hooks
         self._intake = intake
         self._in_flight = in_flight
         self._limits = limits
+        self._clock = clock
+        self._outbound = outbound
+        self._keys = FetchedKeys()
 
     async def __call__(self, request: Request) -> Answer:
         """Answer the request; raises Problem, or SenderGone when nobody waits for an answer."""
         name = request.path.removeprefix(PREFIX)
-        hook = self._hooks.get(name)
-        if hook is None:
+        source = self._hooks.get(name)
+        if source is None:
             raise Problem(404, "no-such-source", "There is no source of this name; add it under [sources].")
-        _authorize(hook.token, request)
+        if not source.credential:
+            _refuse_pages(request)
+        count = self.counters.of(name)
         share = self._in_flight.share()
         try:
             raw = await read_body(request, bytes_max=self._limits.body_bytes, share=share)
             share.work()
-            return await self._take(name, raw, request)
+            delivery = Delivery(
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                headers=Headers(request.raw_headers),
+                body=raw,
+                at_s=self._clock.now_us() / 1_000_000,
+            )
+            return await self._take(name, source, delivery)
+        except Unauthenticated:
+            count.unauthenticated += 1
+            headers = (
+                (b"www-authenticate", b"Ensue"),
+            )  # RFC 9110 asks for one; it tells nothing of the scheme
+            text = "The sender did not prove who it is."
+            raise Problem(401, "unauthorized", text, headers=headers) from None
         except Overload as overload:
             raise unavailable("overload", f"{overload}.", retry_after_s=overload.retry_after_s) from None
         except Transport:
@@ -52,47 +99,62 @@ class PostHook:
         finally:
             share.leave()
 
-    async def _take(self, name: str, raw: bytes, request: Request) -> Answer:
-        unusable: list[str] = []
-        delivery: Delivery | None = None
+    async def _take(self, name: str, source: HookSource, delivery: Delivery) -> Answer:
+        count = self.counters.of(name)
         reason = "unusable_record"
         try:
-            delivery = self._hooks[name].events(loads(raw, depth_max=self._limits.depth))
-            unusable.extend(delivery.unusable)
-        except JsonRefused as refused:
-            reason = "malformed_json"
-            unusable.append(f"the body is not JSON as we take it: {refused}")
+            outcome = await self._judged(source, delivery)
         except Poison as poison:
-            reason = poison.reason
-            unusable.append(str(poison))
-        ids: list[str] = []
-        if delivery is not None:
-            await self._intake.publish(delivery.events)
-            ids = [event.id for event in delivery.events]
-        fields: dict[str, object] = {"ids": ids}
-        if unusable:
-            error = f"source {name}: {'; '.join(unusable)[:2000]}"
-            kind = orjson.dumps({"content-type": request.text(b"content-type")[:200]}).decode()
+            outcome, reason = Taken(unusable=[str(poison)]), poison.reason
+        count.authenticated(delivery.at_s)
+        if isinstance(outcome, Call):
+            await self._outbound.confirm(outcome.url)
+            outcome = outcome.reply
+        if isinstance(outcome, Reply):
+            headers = tuple((key.encode("latin-1"), text.encode("latin-1")) for key, text in outcome.headers)
+            return Answer(outcome.status, outcome.body, outcome.content_type.encode(), headers)
+        events = [event if event.id else _with_id(event) for event in outcome.events]
+        await self._intake.publish(events)
+        count.events += len(events)
+        fields: dict[str, object] = {"ids": [event.id for event in events]}
+        if outcome.unusable:
+            count.unusable += len(outcome.unusable)
+            error = f"source {name}: {'; '.join(outcome.unusable)[:2000]}"
             fields["dead_letter"] = await self._intake.bury(
-                raw, source=name, reason=reason, error=error, headers=kind
+                delivery.body, source=name, reason=reason, error=error, headers=_kept(delivery.headers)
             )
-            fields["reasons"] = unusable[:20]
-        return Answer(202, orjson.dumps(fields))
+            fields["reasons"] = list(outcome.unusable[:20])
+        return Answer(outcome.status, orjson.dumps(fields))
+
+    async def _judged(self, source: HookSource, delivery: Delivery) -> Outcome:
+        """Ask the source, fetching the keys that it names; raises Transport when one cannot be had."""
+        for _ in range(_KEYS_PER_DELIVERY_MAX):
+            try:
+                return source.receive(delivery, self._keys)
+            except KeyMissing as missing:
+                self._keys.keep(missing.url, await self._outbound.get(missing.url))
+        try:
+            return source.receive(delivery, self._keys)
+        except KeyMissing:
+            raise Unauthenticated("it names one key after the other") from None
 
 
-def _authorize(token: str | None, request: Request) -> None:
-    if token is None:
-        # Without a credential of its own: refuse what a foreign page may send without being asked.
-        kind = request.text(b"content-type").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Problem(415, "content-type", "Send application/json, or give the source a token.")
-        return
-    shown = request.headers.get(b"authorization", b"")
-    expected = f"Bearer {token}".encode()
-    if not hmac.compare_digest(shown, expected):
-        raise Problem(
-            401,
-            "unauthorized",
-            "This source wants its bearer token.",
-            headers=((b"www-authenticate", b"Bearer"),),
-        )
+def _with_id(event: Event) -> Event:
+    """Give an event an id that its sender gave none: sent again, it is another event."""
+    number = new_id()
+    return replace(event, id=number, correlation_id=number)
+
+
+def _kept(headers: Headers) -> str:
+    """Return the headers that a dead letter keeps: those that can hold no credential."""
+    kept = {name: value[:200] for name in _HEADERS_KEPT for value in headers.all(name)[:1]}
+    return orjson.dumps(kept).decode()
+
+
+def _refuse_pages(request: Request) -> None:
+    """Without a credential of its own: refuse what a foreign page may send without being asked."""
+    kind = request.text(b"content-type").partition(";")[0].strip().lower()
+    if kind not in {"application/json", "application/x-ndjson"} and not kind.startswith(
+        "application/cloudevents"
+    ):
+        raise Problem(415, "content-type", "Send application/json, or give the source a secret.")

@@ -12,8 +12,8 @@ from schemas.shard import shard
 from streams.gateway.avro_event import encode_event, encode_record, micros_bytes
 from streams.gateway.ids import canonical_id
 from streams.gateway.ports import Row
-from streams.gateway.strict_json import dumps
 from streams.settings import LimitSettings
+from streams.strict_json import dumps
 
 RESOURCE_ID_CHARS_MAX = 8192  # a path of Linux has at most 4,096 bytes
 RESERVED = "ensue."  # what Ensue says of itself; nobody else may say it

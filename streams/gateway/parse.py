@@ -11,8 +11,8 @@ from streams.gateway.ids import fresh_ids
 from streams.gateway.item import ItemRefused, Writer
 from streams.gateway.ports import Row
 from streams.gateway.problem import Problem
-from streams.gateway.strict_json import JsonRefused, loads
 from streams.settings import LimitSettings
+from streams.strict_json import JsonRefused, loads
 
 ERRORS_NAMED_MAX = 20
 _CONTENT_TYPES_CACHED = 64

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from schemas.event import Event
+from streams.inbound import HookSource
 
 Row = tuple[int, bytes, bytes]  # partition, key, value: a plain tuple, because bodies hold 100,000 of them
 
@@ -36,31 +36,4 @@ class SinkLag(Protocol):
         ...
 
 
-class Hook(Protocol):
-    """What a configured source makes of a delivery at /hooks/NAME."""
-
-    @property
-    def token(self) -> str | None:
-        """The bearer token that the sender must show, or None."""
-        ...
-
-    def events(self, document: object) -> "Delivery":
-        """Return what the parsed JSON body says; raises Poison when it is of no form known to the source."""
-        ...
-
-
-class Delivery(Protocol):
-    """The events of one delivery and what of it could not be used."""
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """What can be used, per key in order."""
-        ...
-
-    @property
-    def unusable(self) -> Sequence[str]:
-        """One sentence each, naming its record."""
-        ...
-
-
-Hooks = Mapping[str, Hook]
+Hooks = Mapping[str, HookSource]

@@ -1,6 +1,6 @@
 """An HTTP request as the handlers see it, and the answers they give; plain ASGI, no framework."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.gateway.problem import Problem
@@ -22,6 +22,8 @@ class Request(NamedTuple):
     path: str
     headers: Mapping[bytes, bytes]
     receive: Receive
+    query: str = ""  # as sent, not decoded
+    raw_headers: Sequence[tuple[bytes, bytes]] = ()  # as sent, doubled ones included
 
     def text(self, name: bytes) -> str:
         """Return a header's value, empty when missing."""

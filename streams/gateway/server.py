@@ -21,6 +21,7 @@ from streams.gateway.intake import Intake
 from streams.gateway.item import Writer
 from streams.gateway.metrics import Metrics
 from streams.gateway.origin import OriginCheck
+from streams.gateway.outbound import NoOutbound, Outbound
 from streams.gateway.ports import EventLog, Hooks, SinkLag, StoreProbe
 from streams.gateway.post_events import PostEvents
 from streams.gateway.protocol import KEEP_ALIVE_S, BoundedProtocol
@@ -49,6 +50,7 @@ class Served:
         hooks: Hooks,
         extra_routes: Sequence[BaseRoute] = (),
         clock: Clock | None = None,
+        outbound: Outbound | None = None,
     ) -> None:
         clock = clock or SystemClock()
         kafka, limits = settings.kafka, settings.limits
@@ -62,7 +64,7 @@ class Served:
         self.app = Gateway(
             origin=OriginCheck(settings.allowed_hosts, settings.host),
             events=PostEvents(writer, self.intake, self.in_flight, clock),
-            hooks=PostHook(hooks, self.intake, self.in_flight, limits),
+            hooks=PostHook(hooks, self.intake, self.in_flight, limits, clock, outbound or NoOutbound()),
             readiness=self.readiness,
             metrics=self.metrics,
             in_flight=self.in_flight,
@@ -78,6 +80,7 @@ async def serve(
     probe: StoreProbe,
     lag: SinkLag,
     hooks: Hooks,
+    outbound: Outbound | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     on_listening: Callable[[int, Intake], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -91,13 +94,21 @@ async def serve(
         probe: Says when the canary is visible in SQL.
         lag: How far the sink is behind.
         hooks: Sources at /hooks/NAME, by name.
+        outbound: What may fetch keys and confirm subscriptions; without it nothing is asked.
         extra_routes: Starlette routes for what the gateway does not serve itself.
         on_listening: Called once with the port and the intake that watching sources publish to.
         stop: Ends it, when the caller handles signals itself.
 
     """
     served = Served(
-        settings, log=log, codec=codec, probe=probe, lag=lag, hooks=hooks, extra_routes=extra_routes
+        settings,
+        log=log,
+        codec=codec,
+        probe=probe,
+        lag=lag,
+        hooks=hooks,
+        extra_routes=extra_routes,
+        outbound=outbound,
     )
     sock = bind(settings.host, settings.port)
     await run_app(

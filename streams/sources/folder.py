@@ -18,7 +18,7 @@ from watchfiles import awatch
 
 from streams.clock import Clock, SystemClock
 from streams.errors import EnsueError
-from streams.settings import FolderSource
+from streams.source_settings import FolderSource
 from streams.sources.folder_event import file_event
 from streams.sources.folder_scan import Change, FolderScan
 from streams.sources.ledger import Ledger

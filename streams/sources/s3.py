@@ -1,7 +1,6 @@
 """`Records` as Amazon S3 and MinIO send them, as storage events."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -9,6 +8,8 @@ from urllib.parse import unquote_to_bytes
 from schemas.event import Event
 from schemas.identity import derived_id
 from streams.errors import Poison
+from streams.inbound import Delivery, Outcome, Taken
+from streams.sources.json_body import json_body
 
 _TEST_EVENT = "TestEvent"
 _PROVIDERS = {"aws:s3": "aws", "minio:s3": "minio"}
@@ -28,47 +29,34 @@ _OPERATIONS = {
 _OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Delivery:
-    """The events of one delivery, per key in order; one sentence for each record that is unusable."""
+class S3Form:
+    """Amazon's and MinIO's notifications as they post them themselves."""
 
-    events: Sequence[Event]
-    unusable: Sequence[str] = ()
+    def read(self, delivery: Delivery, source: str) -> Outcome:
+        """Return the events of a body; raises Poison when it is no notification at all."""
+        return records(json_body(delivery), source)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Hook:
-    """A source of kind `s3`: /hooks/NAME.
-
-    Attributes:
-        name: The source's name; becomes the events' `source`.
-        token: The bearer token that the sender must show, or None.
-
-    """
-
-    name: str
-    token: str | None = None
-
-    def events(self, document: object) -> S3Delivery:
-        """Return the events of a parsed body; raises Poison when it is no notification at all."""
-        if not isinstance(document, Mapping):
-            raise Poison("the body is no object with Records", reason="unknown_format")
-        if str(document.get("Event", "")).removeprefix("s3:") == _TEST_EVENT:
-            return S3Delivery(events=())  # Amazon asks whether we are here
-        records = document.get("Records")
-        if not isinstance(records, list):
-            raise Poison("the body has no array Records", reason="unknown_format")
-        found: list[Event] = []
-        unusable: list[str] = []
-        for at, record in enumerate(records):
-            try:
-                found.append(_event(record, self.name))
-            except _Unusable as error:
-                unusable.append(f"record {at}: {error}")
-        # Sequencers of one key compare as hexadecimal texts, the shorter padded left; between keys there is
-        # no order to keep.
-        found.sort(key=lambda event: (event.resource_id, event.resource.get("sequencer", "").zfill(64)))
-        return S3Delivery(events=found, unusable=unusable)
+def records(document: object, source: str) -> Taken:
+    """Return the events of a document with `Records`; raises Poison when it has none."""
+    if not isinstance(document, Mapping):
+        raise Poison("the body is no object with Records", reason="unknown_format")
+    if str(document.get("Event", "")).removeprefix("s3:") == _TEST_EVENT:
+        return Taken()  # Amazon asks whether we are here
+    listed = document.get("Records")
+    if not isinstance(listed, list):
+        raise Poison("the body has no array Records", reason="unknown_format")
+    found: list[Event] = []
+    unusable: list[str] = []
+    for at, record in enumerate(listed):
+        try:
+            found.append(_event(record, source))
+        except _Unusable as error:
+            unusable.append(f"record {at}: {error}")
+    # Sequencers of one key compare as hexadecimal texts, the shorter padded left; between keys there is
+    # no order to keep.
+    found.sort(key=lambda event: (event.resource_id, event.resource.get("sequencer", "").zfill(64)))
+    return Taken(events=found, unusable=unusable)
 
 
 class _Unusable(ValueError):

@@ -11,12 +11,16 @@ from streams.clock import SystemClock
 from streams.errors import EnsueError, Transport
 from streams.gateway.intake import Intake
 from streams.gateway.kafka_log import KafkaEventLog
+from streams.gateway.outbound import HttpsOutbound
 from streams.gateway.server import serve
 from streams.kafka.producer import EventProducer
 from streams.local.notice import announce_ready
-from streams.settings import FolderSource, S3Source, Settings
+from streams.settings import Settings
+from streams.source_settings import FolderSource, HttpSourceSettings
 from streams.sources.folder import FolderWatch
-from streams.sources.s3 import S3Hook
+from streams.sources.http_source import HttpSource
+from streams.sources.kinds import hook_source
+from streams.sources.secrets import CurrentTrust
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
@@ -62,6 +66,7 @@ def run(settings: Settings) -> None:
             probe=Probe(store, lambda: announce_ready(settings.data, "gateway", port=settings.port)),
             lag=lag,
             hooks=hooks(settings),
+            outbound=HttpsOutbound(),
             extra_routes=sql_routes(store),
             on_listening=listening,
             stop=ended,
@@ -98,12 +103,12 @@ class Probe:
         return found
 
 
-def hooks(settings: Settings) -> Mapping[str, S3Hook]:
+def hooks(settings: Settings) -> Mapping[str, HttpSource]:
     """Return the sources at /hooks/NAME."""
     return {
-        name: S3Hook(name=name, token=source.token.get_secret_value() if source.token else None)
+        name: hook_source(source.kind, name, CurrentTrust(name, source))
         for name, source in settings.sources.items()
-        if isinstance(source, S3Source)
+        if isinstance(source, HttpSourceSettings)
     }
 
 

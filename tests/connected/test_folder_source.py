@@ -12,7 +12,7 @@ import pytest
 
 from schemas.event import Event
 from streams.errors import Transport
-from streams.settings import FolderSource
+from streams.source_settings import FolderSource
 from streams.sources.folder import FolderWatch
 
 pytestmark = pytest.mark.connected

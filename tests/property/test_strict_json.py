@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.gateway.strict_json import NUMBER_CHARS_MAX, JsonRefused, depth, dumps, loads
+from streams.strict_json import NUMBER_CHARS_MAX, JsonRefused, depth, dumps, loads
 
 pytestmark = pytest.mark.property
 DEPTH_MAX = 8

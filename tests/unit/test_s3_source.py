@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.event_record import to_event
-from streams.sources.s3 import S3Hook
+from streams.sources.kinds import hook_source
+from streams.sources.trust import Trust
 from tests.gateway_case import GatewayCase
 
 pytestmark = pytest.mark.unit
@@ -34,7 +35,8 @@ MINIO = {"EventName": "s3:ObjectCreated:Put", "Key": "inbox/data/a b+c/é.csv", 
 
 def case(token: str | None = None) -> GatewayCase:
     """A gateway with one s3 source."""
-    return GatewayCase(hooks={"inbox": S3Hook(name="inbox", token=token)})
+    trust = Trust(secrets=(token.encode(),) if token else ())
+    return GatewayCase(hooks={"inbox": hook_source("s3", "inbox", lambda: trust)})
 
 
 async def deliver(gateway: GatewayCase, document: object, **headers: str) -> Any:
@@ -178,7 +180,7 @@ async def test_a_source_with_a_token_wants_it() -> None:
             json.dumps(MINIO).encode(),
             {k: v.encode("latin-1") for k, v in headers.items()},  # type: ignore[misc]
         )
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Ensue")
     assert gateway.log.rows == []
     assert (await deliver(gateway, MINIO, authorization="Bearer tok")).status_code == 202
 
