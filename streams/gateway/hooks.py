@@ -12,7 +12,7 @@ from streams.errors import Overload, Poison, Transport
 from streams.gateway.body import read_body
 from streams.gateway.in_flight import InFlight
 from streams.gateway.intake import Intake
-from streams.gateway.outbound import FetchedKeys, Outbound
+from streams.gateway.outbound import FetchedKeys, Outbound, Unreachable
 from streams.gateway.problem import Problem, unavailable
 from streams.gateway.request import Answer, Request
 from streams.gateway.source_counters import SourceCounters
@@ -91,6 +91,9 @@ class PostHook:
             raise Problem(401, "unauthorized", text, headers=headers) from None
         except Overload as overload:
             raise unavailable("overload", f"{overload}.", retry_after_s=overload.retry_after_s) from None
+        except Unreachable:
+            text = "What the sender must be compared with could not be fetched; send the same again."
+            raise unavailable("not-reachable", text) from None
         except Transport:
             raise unavailable(
                 "not-acknowledged",
@@ -104,12 +107,12 @@ class PostHook:
         reason = "unusable_record"
         try:
             outcome = await self._judged(source, delivery)
+            if isinstance(outcome, Call):
+                await self._outbound.confirm(outcome.url)
+                outcome = outcome.reply
         except Poison as poison:
             outcome, reason = Taken(unusable=[str(poison)]), poison.reason
         count.authenticated(delivery.at_s)
-        if isinstance(outcome, Call):
-            await self._outbound.confirm(outcome.url)
-            outcome = outcome.reply
         if isinstance(outcome, Reply):
             headers = tuple((key.encode("latin-1"), text.encode("latin-1")) for key, text in outcome.headers)
             return Answer(outcome.status, outcome.body, outcome.content_type.encode(), headers)
@@ -127,7 +130,7 @@ class PostHook:
         return Answer(outcome.status, orjson.dumps(fields))
 
     async def _judged(self, source: HookSource, delivery: Delivery) -> Outcome:
-        """Ask the source, fetching the keys that it names; raises Transport when one cannot be had."""
+        """Ask the source, fetching the keys that it names; raises Unreachable when one cannot be had."""
         for _ in range(_KEYS_PER_DELIVERY_MAX):
             try:
                 return source.receive(delivery, self._keys)
