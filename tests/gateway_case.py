@@ -69,7 +69,7 @@ class GatewayCase:
             codec=fixed_codec(),
             probe=self.view,
             lag=self.view,
-            hooks=hooks or {},
+            hooks={} if hooks is None else hooks,
         )
 
     async def request(

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 
 import uvloop
 
@@ -16,14 +17,12 @@ from streams.gateway.server import serve
 from streams.kafka.producer import EventProducer
 from streams.local.notice import announce_ready
 from streams.settings import Settings
-from streams.source_settings import FolderSource, HttpSourceSettings
+from streams.source_settings import FolderSource, Source
 from streams.sources.folder import FolderWatch
-from streams.sources.http_source import HttpSource
-from streams.sources.kinds import hook_source
-from streams.sources.secrets import CurrentTrust
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
+from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
 from streams.wiring.sql_route import sql_routes
 
@@ -45,17 +44,18 @@ def run(settings: Settings) -> None:
         beside: list[asyncio.Task[None]] = []
         failed: list[BaseException | None] = []
 
+        sources = LiveSources(settings.sources)
+
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
-            for watch in watches(settings, intake):
-                task = asyncio.create_task(watch.run())
-                task.add_done_callback(crashed)
-                beside.append(task)
+            task = asyncio.create_task(sources.run(intake, partial(watch_of, settings)))
+            task.add_done_callback(crashed)
+            beside.append(task)
 
         def crashed(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
                 # A source that nobody watches would be missed by nobody: end, and be started again.
-                _log.critical("a watched folder failed; the gateway ends", exc_info=task.exception())
+                _log.critical("a watching source failed; the gateway ends", exc_info=task.exception())
                 failed.append(task.exception())
                 ended.set()
 
@@ -65,7 +65,7 @@ def run(settings: Settings) -> None:
             codec=codec,
             probe=Probe(store, lambda: announce_ready(settings.data, "gateway", port=settings.port)),
             lag=lag,
-            hooks=hooks(settings),
+            hooks=sources,
             outbound=HttpsOutbound(),
             extra_routes=sql_routes(store),
             on_listening=listening,
@@ -75,7 +75,7 @@ def run(settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         if failed:
-            raise Transport(f"a watched folder failed: {failed[0]!r}")
+            raise Transport(f"a watching source failed: {failed[0]!r}")
 
     try:
         uvloop.run(main())
@@ -103,20 +103,9 @@ class Probe:
         return found
 
 
-def hooks(settings: Settings) -> Mapping[str, HttpSource]:
-    """Return the sources at /hooks/NAME."""
-    return {
-        name: hook_source(source.kind, name, CurrentTrust(name, source))
-        for name, source in settings.sources.items()
-        if isinstance(source, HttpSourceSettings)
-    }
-
-
-def watches(settings: Settings, intake: Intake) -> list[FolderWatch]:
-    """Return the watched folders; a folder that is not there yet is made."""
-    found = []
-    for name, source in settings.sources.items():
-        if isinstance(source, FolderSource):
-            source.path.mkdir(parents=True, exist_ok=True)
-            found.append(FolderWatch(name, source, publisher=intake, data=settings.data))
-    return found
+def watch_of(settings: Settings, name: str, source: Source, intake: Intake) -> Watch | None:
+    """Return what watches a source, None when it comes over HTTP; a folder not there yet is made."""
+    if isinstance(source, FolderSource):
+        source.path.mkdir(parents=True, exist_ok=True)
+        return FolderWatch(name, source, publisher=intake, data=settings.data)
+    return None
