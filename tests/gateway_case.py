@@ -9,6 +9,7 @@ import httpx
 from schemas.codec import fixed_codec
 from schemas.record import DeadLetter, EventRecord
 from streams.errors import EnsueError
+from streams.gateway.outbound import Outbound
 from streams.gateway.ports import Hooks, Row
 from streams.gateway.server import Served
 from streams.settings import LimitSettings, Settings
@@ -60,7 +61,9 @@ class View:
 class GatewayCase:
     """A gateway and its client."""
 
-    def __init__(self, *, hooks: Hooks | None = None, **limits: Any) -> None:
+    def __init__(
+        self, *, hooks: Hooks | None = None, outbound: Outbound | None = None, **limits: Any
+    ) -> None:
         self.log = ListLog()
         self.view = View()
         self.served = Served(
@@ -70,6 +73,7 @@ class GatewayCase:
             probe=self.view,
             lag=self.view,
             hooks={} if hooks is None else hooks,
+            outbound=outbound,
         )
 
     async def request(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import httpx
 
 URL_CHARS_MAX = 2048
-# Part of what RFC 3986 lets stand in an address. Anything else (a backslash, an @, a line break, look-alikes
-# of a letter another) is where two readers of one address come to different hosts.
+# Fewer than RFC 3986 lets stand in an address: where one has a backslash, an @, a line break or a letter that
+# only looks like another, two readers of it may come to different hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?!$&'()*+,;=%-]+")
 # A region's own shape: `sns.s3.amazonaws.com` would be somebody's bucket of the name `sns`.
 _REGION = (
