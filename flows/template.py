@@ -22,6 +22,7 @@ TEMPLATE_CHARS_MAX = 4096
 OUTPUT_BYTES_MAX = 1 << 20
 NESTING_MAX = 16
 JOINS_MAX = 32  # `~` and `+` of one template
+EVENT_NAMES = frozenset(("event", "events", "firing", "labels"))  # of `scope`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +78,29 @@ def scope(
     return {"event": views[-1], "events": views, "firing": dict(firing), "labels": LabelView(labels)}
 
 
-def check(value: Any) -> None:
-    """Refuse templates that are not allowed anywhere in a JSON value; raises TemplateError."""
+def check(value: Any, *, known: frozenset[str] = EVENT_NAMES) -> None:
+    """Refuse templates that are not allowed anywhere in a JSON value, or use a name that is not `known`.
+
+    Raises TemplateError.
+    """
     for text in _texts(value, 0):
         if _is_template(text):
-            _compiled(text)
+            _compiled(text, known)
 
 
-def render(value: Any, names: Mapping[str, Any]) -> Any:
+def render(value: Any, names: Mapping[str, Any], *, known: frozenset[str] = EVENT_NAMES) -> Any:
     """Return a JSON value with its templates rendered.
+
+    Args:
+        value: Texts, objects and arrays; texts may be templates.
+        names: What templates see.
+        known: The names that they may use at all.
 
     Raises:
         TemplateError: A label or member is missing, the result is not JSON or larger than OUTPUT_BYTES_MAX.
 
     """
-    rendered = _render(value, names, 0)
+    rendered = _render(value, names, 0, known)
     try:
         size_bytes = len(json.dumps(rendered, allow_nan=False))
     except (ValueError, TypeError, RecursionError) as error:
@@ -120,22 +129,22 @@ def _is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def _render(value: Any, names: Mapping[str, Any], nesting: int) -> Any:
+def _render(value: Any, names: Mapping[str, Any], nesting: int, known: frozenset[str]) -> Any:
     if nesting > NESTING_MAX:
         raise TemplateError(f"parameters are nested deeper than {NESTING_MAX}")
     if isinstance(value, str):
-        return _render_text(value, names) if _is_template(value) else value
+        return _render_text(value, names, known) if _is_template(value) else value
     if isinstance(value, Mapping):
-        return {key: _render(one, names, nesting + 1) for key, one in value.items()}
+        return {key: _render(one, names, nesting + 1, known) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_render(one, names, nesting + 1) for one in value]
+        return [_render(one, names, nesting + 1, known) for one in value]
     return value
 
 
-def _render_text(text: str, names: Mapping[str, Any]) -> Any:
+def _render_text(text: str, names: Mapping[str, Any], known: frozenset[str]) -> Any:
     from flows import template_language
 
-    template = _compiled(text)
+    template = _compiled(text, known)
     try:
         parts = template_language.parts(template, names)
     except Exception as error:
@@ -160,9 +169,9 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(text: str) -> "Template":
+def _compiled(text: str, known: frozenset[str]) -> "Template":
     from flows import template_language
 
     if len(text) > TEMPLATE_CHARS_MAX:
         raise TemplateError(f"a template of {len(text)} characters is longer than {TEMPLATE_CHARS_MAX}")
-    return template_language.compiled(text, joins_max=JOINS_MAX)
+    return template_language.compiled(text, joins_max=JOINS_MAX, known=known)

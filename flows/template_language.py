@@ -37,7 +37,6 @@ _NODES = (
     *(nodes.Not, nodes.Neg, nodes.Pos, nodes.Add, nodes.Sub, nodes.Div, nodes.Concat),
     *(nodes.List, nodes.Dict, nodes.Pair, nodes.Tuple),
 )
-_NAMES = {"event", "events", "firing", "labels"}
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -78,8 +77,12 @@ def _environment() -> _Environment:
 _ENVIRONMENT = _environment()
 
 
-def compiled(text: str, *, joins_max: int) -> Template:
-    """Return the compiled template; raises TemplateError for anything outside the allow-list."""
+def compiled(text: str, *, joins_max: int, known: frozenset[str]) -> Template:
+    """Return the compiled template; raises TemplateError for anything outside the allow-list.
+
+    `known` are the names that it may use.
+    """
+    names = _listed(known)
     try:
         tree = _ENVIRONMENT.parse(text)
     except (TemplateSyntaxError, RecursionError) as error:
@@ -91,12 +94,10 @@ def compiled(text: str, *, joins_max: int) -> Template:
         if not isinstance(node, _NODES):
             raise TemplateError(
                 f"{text!r} uses {type(node).__name__}, which is not allowed in parameters: only expressions "
-                "over event, events, firing and labels, without loops, macros, calls, powers or repetition"
+                f"over {names}, without loops, macros, calls, powers or repetition"
             )
-        if isinstance(node, nodes.Name) and node.name not in _NAMES:
-            raise TemplateError(
-                f"{text!r} uses {node.name!r}; there are only event, events, firing and labels"
-            )
+        if isinstance(node, nodes.Name) and node.name not in known:
+            raise TemplateError(f"{text!r} uses {node.name!r}; there are only {names}")
         if isinstance(node, nodes.Filter) and node.name not in _ENVIRONMENT.filters:
             raise TemplateError(
                 f"{text!r} uses the filter {node.name!r}; "
@@ -114,6 +115,11 @@ def compiled(text: str, *, joins_max: int) -> Template:
         return _ENVIRONMENT.from_string(text)
     except (TemplateSyntaxError, RecursionError, SyntaxError) as error:
         raise TemplateError(f"{text!r} is not a template: {error}") from None
+
+
+def _listed(known: frozenset[str]) -> str:
+    *others, last = sorted(known)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def parts(template: Template, names: Mapping[str, Any]) -> list[Any]:
