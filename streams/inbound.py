@@ -138,3 +138,7 @@ class HookSource(Protocol):
         Raises Unauthenticated, KeyMissing, and Poison for an authentic delivery that is unusable as a whole.
         """
         ...
+
+    def read_again(self, delivery: Delivery) -> Outcome:
+        """Read a delivery that was authentic once, without judging it again; raises Poison."""
+        ...

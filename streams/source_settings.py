@@ -54,6 +54,9 @@ class HttpSourceSettings(SourceGroup):
         event: Template of the event's name; the kind's own naming when unset.
         resource: Template of the resource id.
         mapping: Template of the whole event as JSON, or `from_cloud_event`.
+        bucket: What `ensue sources backfill` lists.
+        endpoint_url: Where the bucket's S3 interface is; Amazon's own when unset.
+        region: Of the bucket.
 
     """
 
@@ -90,6 +93,9 @@ class HttpSourceSettings(SourceGroup):
     event: str | None = None
     resource: str | None = None
     mapping: str | None = None
+    bucket: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
 
 
 class SqsSource(SourceGroup):

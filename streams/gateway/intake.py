@@ -95,3 +95,8 @@ class Intake:
             raise Transport(f"the dead letter {letter.id} was not acknowledged; send it again")
         self._metrics.dead_letters += 1
         return letter.id
+
+    async def republish(self, topic: str, row: Row) -> None:
+        """Write a record once more as it lay in a topic; raises Overload or Transport."""
+        if await self._log.append(topic, [row]):
+            raise Transport(f"the record was not acknowledged by {topic}; try again")

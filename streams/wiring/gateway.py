@@ -16,15 +16,18 @@ from streams.gateway.outbound import HttpsOutbound
 from streams.gateway.server import serve
 from streams.kafka.producer import EventProducer
 from streams.local.notice import announce_ready
+from streams.local.operator_secret import operator_secret
 from streams.settings import Settings
 from streams.source_settings import FolderSource, Source
 from streams.sources.folder import FolderWatch
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
+from streams.wiring.internal_routes import InternalRoutes
 from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
 from streams.wiring.sql_route import sql_routes
+from streams.wiring.stored_letters import StoredLetters
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +48,13 @@ def run(settings: Settings) -> None:
         failed: list[BaseException | None] = []
 
         sources = LiveSources(settings.sources)
+        letters = StoredLetters(store, settings.kafka)
+        secret = operator_secret(settings.data)
+        internal = InternalRoutes(secret, letters, sources, lambda: sources.configured)
 
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
+            internal.begin(intake)
             task = asyncio.create_task(sources.run(intake, partial(watch_of, settings)))
             task.add_done_callback(crashed)
             beside.append(task)
@@ -67,7 +74,7 @@ def run(settings: Settings) -> None:
             lag=lag,
             hooks=sources,
             outbound=HttpsOutbound(),
-            extra_routes=sql_routes(store),
+            extra_routes=[*sql_routes(store), *internal.routes()],
             on_listening=listening,
             stop=ended,
         )

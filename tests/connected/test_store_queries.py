@@ -9,10 +9,10 @@ import pytest
 from schemas.new_id import new_id
 from streams.errors import BadInput, Transport
 from streams.settings import ClickHouseSettings
+from streams.store.queries.dead_letters import LetterFilter, find_dead_letter, list_dead_letters
 from streams.store.queries.known import KnownEvents, known_events, known_runs, stored_offset, stored_offsets
 from streams.store.queries.lists import (
     Filter,
-    list_dead_letters,
     list_events,
     list_runs,
     list_triggers,
@@ -136,7 +136,10 @@ def test_lists_filter(story: Story, store: StoreReader) -> None:
     assert [row["id"] for row in list_runs(store, Filter(event="custom.*"))] == [story.runs[1]]
     assert list_runs(store, Filter(state="failed")) == []
     assert len(list_verdicts(store, Filter(trigger="report-trigger"))) == 1
-    assert [row["raw_b64"] for row in list_dead_letters(store, Filter(state="door"))] == ["/w=="]
+    (letter,) = list_dead_letters(store, LetterFilter(stage="door", state="open"))
+    found = find_dead_letter(store, letter["id"][:8])
+    assert found is not None
+    assert (found["raw_b64"], found["state"], found["history"]) == ("/w==", "open", [])
     assert [row["definition"] for row in list_triggers(store, Filter())] == [{"expect": ["x"]}]
     with pytest.raises(BadInput):
         list_events(store, Filter(limit=0))

@@ -37,7 +37,7 @@ class Filter:
         resource: Glob over the resource id.
         flow: Flow name.
         trigger: Trigger name.
-        state: Of a run; the verdict of verdicts; the stage of dead letters.
+        state: Of a run; the verdict of verdicts.
         since: Included.
         until: Left out.
         id_prefix: Start of the id.
@@ -71,11 +71,6 @@ def list_runs(store: StoreReader, wanted: Filter) -> list[Row]:
     return _list(store, "list_runs", wanted)
 
 
-def list_dead_letters(store: StoreReader, wanted: Filter) -> list[Row]:
-    """Return dead letters; the bytes as base64."""
-    return _list(store, "list_dead_letters", wanted)
-
-
 def list_triggers(store: StoreReader, wanted: Filter) -> list[Row]:
     """Return versions of triggers, removed ones too."""
     return _list(store, "list_triggers", wanted)
@@ -92,8 +87,8 @@ def _list(store: StoreReader, name: str, wanted: Filter) -> list[Row]:
         "flow": wanted.flow,
         "trigger": wanted.trigger,
         "state": wanted.state,
-        "since": _time(wanted.since or _EPOCH),
-        "until": _time(wanted.until or _FAR),
+        "since": time_value(wanted.since, end=False),
+        "until": time_value(wanted.until, end=True),
         "prefix": wanted.id_prefix.lower(),
         "limit": wanted.limit,
     }
@@ -122,7 +117,9 @@ def glob_as_like(glob: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def _time(at: datetime) -> str:
+def time_value(at: datetime | None, *, end: bool) -> str:
+    """Return a bound as ClickHouse takes it; without one the `end`, or else the beginning, of all times."""
+    at = at or (_FAR if end else _EPOCH)
     if at.tzinfo is None:
         raise BadInput(f"{at} has no time zone; write for example 2026-03-01T00:00:00Z.")
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,4 @@
+SELECT argMax(substring(event, 14), occurred) AS word, argMax(JSONExtractString(payload, 'last_event_at'), occurred) AS last_event_at
+FROM events
+WHERE resource_id = {resource:String} AND event IN ('ensue.source.silent', 'ensue.source.resumed')
+HAVING count() > 0
