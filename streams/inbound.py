@@ -116,6 +116,33 @@ class Call:
 Outcome = Taken | Reply | Call
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """One event of a body that cannot be used: which of its fields, and why, fit for the sender."""
+
+    field: str
+    reason: str
+
+
+class BodyForm(Protocol):
+    """A form of events that POST /events takes beside our own."""
+
+    def claims(self, content_type: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether a message has this form, by its Content-Type and headers (names in lower case)."""
+        ...
+
+    def read(self, delivery: Delivery, *, depth_max: int) -> tuple[int, Iterator[Event | Refused]]:
+        """Return how many events a body has, and each in order, made as it is asked for.
+
+        Raises Poison when the body as a whole cannot be read, also while events are asked for.
+        """
+        ...
+
+    def handshake(self, delivery: Delivery) -> Reply:
+        """Answer OPTIONS /events."""
+        ...
+
+
 class Keys(Protocol):
     """Certificates and key sets that were fetched before."""
 

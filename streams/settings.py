@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Host names accepted beside loopback's"
     )
+    cloudevents_origins: list[str] = Field(
+        default_factory=list, description="senders that may register at /events by handshake; * for any"
+    )
     dedupe_for_s: float = Field(
         3600.0, gt=0, description="ids younger than this are known without asking the store"
     )

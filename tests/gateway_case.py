@@ -12,6 +12,7 @@ from streams.errors import EnsueError
 from streams.gateway.outbound import Outbound
 from streams.gateway.ports import Hooks, Row
 from streams.gateway.server import Served
+from streams.inbound import BodyForm
 from streams.settings import LimitSettings, Settings
 
 
@@ -62,7 +63,12 @@ class GatewayCase:
     """A gateway and its client."""
 
     def __init__(
-        self, *, hooks: Hooks | None = None, outbound: Outbound | None = None, **limits: Any
+        self,
+        *,
+        hooks: Hooks | None = None,
+        outbound: Outbound | None = None,
+        form: BodyForm | None = None,
+        **limits: Any,
     ) -> None:
         self.log = ListLog()
         self.view = View()
@@ -74,6 +80,7 @@ class GatewayCase:
             lag=self.view,
             hooks={} if hooks is None else hooks,
             outbound=outbound,
+            form=form,
         )
 
     async def request(
@@ -81,12 +88,12 @@ class GatewayCase:
         method: str,
         path: str,
         content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
     ) -> httpx.Response:
-        """Send one request."""
+        """Send one request; headers as pairs may stand twice."""
         transport = httpx.ASGITransport(app=self.served.app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:4288") as client:
-            return await client.request(method, path, content=content, headers=dict(headers or {}))
+            return await client.request(method, path, content=content, headers=headers)  # type: ignore[arg-type]
 
     async def post(self, content: bytes, kind: str = "application/json", **headers: str) -> httpx.Response:
         """POST /events; header names with _ for -."""

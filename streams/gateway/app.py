@@ -35,6 +35,7 @@ class Gateway:
     ) -> None:
         self._origin = origin
         self._hooks = hooks
+        self._events = events
         self._readiness = readiness
         self._metrics = metrics
         self._in_flight = in_flight
@@ -87,6 +88,8 @@ class Gateway:
         method, handler = found
         if request.method != method:
             allow = ((b"allow", method.encode()),)
+        if request.method == "OPTIONS" and handler is self._events:
+            return self._events.options
             raise Problem(405, "method", f"Use {method} here.", headers=allow)
         return handler
 

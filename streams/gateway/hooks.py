@@ -33,6 +33,10 @@ PREFIX = "/hooks/"
 _KEYS_PER_DELIVERY_MAX = 2
 # Kept with a dead letter; everything else may be a credential.
 _HEADERS_KEPT = ("content-type", "user-agent", "content-encoding")
+_CLOUD_EVENT = "ce-"
+# A page may add these only after asking by a preflight, which is never granted: a CloudEvent in binary mode
+# has any Content-Type, a handshake none.
+_NO_PAGE_SENDS = frozenset((b"ce-specversion", b"webhook-request-origin"))
 
 
 class PostHook:
@@ -149,13 +153,20 @@ def _with_id(event: Event) -> Event:
 
 
 def _kept(headers: Headers) -> str:
-    """Return the headers that a dead letter keeps: those that can hold no credential."""
+    """Return the headers that a dead letter keeps: those that can hold no credential.
+
+    The attributes of a CloudEvent in binary mode are there to be seen by everybody (its specification,
+    Privacy and Security), and without them its body says nothing.
+    """
     kept = {name: value[:200] for name in _HEADERS_KEPT for value in headers.all(name)[:1]}
+    kept |= {name: value[:1000] for name, value in headers if name.startswith(_CLOUD_EVENT)}
     return orjson.dumps(kept).decode()
 
 
 def _refuse_pages(request: Request) -> None:
     """Without a credential of its own: refuse what a foreign page may send without being asked."""
+    if _NO_PAGE_SENDS & request.headers.keys():
+        return
     kind = request.text(b"content-type").partition(";")[0].strip().lower()
     if kind not in {"application/json", "application/x-ndjson"} and not kind.startswith(
         "application/cloudevents"

@@ -68,7 +68,7 @@ def _line(line: bytes, limits: LimitSettings) -> Any:
         return ItemRefused("", str(refused))
 
 
-# A further form (CloudEvents, say) is one more entry.
+# Forms that need more than the body (CloudEvents: its headers) are in `streams.gateway.body_form`.
 PARSERS: Mapping[str, ItemParser] = {
     "application/json": _json,
     "application/x-ndjson": _ndjson,
@@ -90,14 +90,23 @@ def parser_of(content_type: str) -> ItemParser:
 
 
 async def parse(
-    body: bytes, parser: ItemParser, writer: Writer, *, received_us: int, idempotency_key: str | None
+    body: bytes,
+    parser: ItemParser,
+    writer: Writer,
+    *,
+    received_us: int,
+    idempotency_key: str | None,
+    empty: bool = False,
 ) -> Batch:
-    """Return the body's events as rows; raises Problem. Lets others run between slices of a long body."""
+    """Return the body's events as rows; raises Problem. Lets others run between slices of a long body.
+
+    A body without an event is refused unless `empty`.
+    """
     limits = writer.limits
     count, items = parser(body, limits)
     if count > limits.events_per_body:
         raise _too_many(count, limits)
-    if count == 0:
+    if count == 0 and not empty:
         raise Problem(422, "no-events", "The body holds no event.")
     drawn = (
         fresh_ids(count)

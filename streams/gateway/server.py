@@ -26,6 +26,7 @@ from streams.gateway.ports import EventLog, Hooks, SinkLag, StoreProbe
 from streams.gateway.post_events import PostEvents
 from streams.gateway.protocol import KEEP_ALIVE_S, BoundedProtocol
 from streams.gateway.request import ASGIApp
+from streams.inbound import BodyForm
 from streams.serving import QuietServer, end_when, ended_by_signals
 from streams.settings import Settings
 
@@ -51,6 +52,7 @@ class Served:
         extra_routes: Sequence[BaseRoute] = (),
         clock: Clock | None = None,
         outbound: Outbound | None = None,
+        form: BodyForm | None = None,
     ) -> None:
         clock = clock or SystemClock()
         kafka, limits = settings.kafka, settings.limits
@@ -63,7 +65,7 @@ class Served:
         fallback: ASGIApp | None = Starlette(routes=list(extra_routes)) if extra_routes else None
         self.app = Gateway(
             origin=OriginCheck(settings.allowed_hosts, settings.host),
-            events=PostEvents(writer, self.intake, self.in_flight, clock),
+            events=PostEvents(writer, self.intake, self.in_flight, clock, form),
             hooks=PostHook(hooks, self.intake, self.in_flight, limits, clock, outbound or NoOutbound()),
             readiness=self.readiness,
             metrics=self.metrics,
@@ -81,6 +83,7 @@ async def serve(
     lag: SinkLag,
     hooks: Hooks,
     outbound: Outbound | None = None,
+    form: BodyForm | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     on_listening: Callable[[int, Intake], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -95,6 +98,7 @@ async def serve(
         lag: How far the sink is behind.
         hooks: Sources at /hooks/NAME, by name.
         outbound: What may fetch keys and confirm subscriptions; without it nothing is asked.
+        form: What POST /events takes beside our own JSON.
         extra_routes: Starlette routes for what the gateway does not serve itself.
         on_listening: Called once with the port and the intake that watching sources publish to.
         stop: Ends it, when the caller handles signals itself.
@@ -109,6 +113,7 @@ async def serve(
         hooks=hooks,
         extra_routes=extra_routes,
         outbound=outbound,
+        form=form,
     )
     sock = bind(settings.host, settings.port)
     await run_app(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.inbound import Delivery, Doubled, Keys, Outcome, Unauthenticated
+from streams.inbound import Delivery, Doubled, Keys, Outcome, Reply, Unauthenticated
 from streams.sources.trust import Trust
 
 
@@ -32,6 +32,7 @@ class HttpSource:
         name: The source's name; becomes the events' `source`.
         scheme: None where no proof is asked for.
         trust: What is believed at the moment of a delivery.
+        handshake: Answers what comes before anybody can prove anything; None leaves it to scheme and form.
 
     """
 
@@ -39,6 +40,7 @@ class HttpSource:
     form: Form
     scheme: Scheme | None = None
     trust: Callable[[], Trust] = Trust
+    handshake: Callable[[Delivery, Trust], Reply | None] | None = None
 
     @property
     def credential(self) -> bool:
@@ -47,13 +49,13 @@ class HttpSource:
 
     def receive(self, delivery: Delivery, keys: Keys) -> Outcome:
         """Judge first, read afterwards: nothing is parsed for a sender who is not known."""
+        if self.handshake is not None:
+            reply = self.handshake(delivery, self.trust())
+            if reply is not None:
+                return reply
         if self.scheme is not None:
             try:
                 self.scheme.verify(delivery, self.trust(), keys)
             except Doubled as doubled:
                 raise Unauthenticated(f"header {doubled} stands twice") from None
-        return self.form.read(delivery, self.name)
-
-    def read_again(self, delivery: Delivery) -> Outcome:
-        """Read what was judged when it came: a dead letter, with its headers that hold no credential."""
         return self.form.read(delivery, self.name)

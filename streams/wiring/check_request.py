@@ -17,6 +17,7 @@ from streams.gateway.ports import Row
 from streams.gateway.server import Served
 from streams.inbound import Unauthenticated
 from streams.settings import Settings
+from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.trust import Trust
 
@@ -157,7 +158,7 @@ async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]
     certs = request.secret.get("certs", {}) if isinstance(request.secret, Mapping) else {}
     log = _Log()
     at_s = now_s if request.timestamp is None else request.timestamp
-    hooks = {} if kind in _AT_EVENTS else {NAME: hook_source(kind, NAME, lambda: trust)}
+    hooks = {} if _at_events(kind, trust) else {NAME: hook_source(kind, NAME, lambda: trust)}
     served = Served(
         Settings(),
         log=log,
@@ -168,9 +169,10 @@ async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]
         clock=_At(at_s),
         outbound=_Given(certs),
     )
-    path, query = _address(request, kind)
+    path, query = _address(request, kind, at_events=_at_events(kind, trust))
     sent: list[dict[str, Any]] = []
     body = request.raw()
+        form=CloudEventsBody(trust.allowed_origins),
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -211,11 +213,17 @@ def _wire(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def _address(request: Captured, kind: str) -> tuple[str, str]:
-    """Return path and query; a path of its own counts where everybody's events come in."""
+def _at_events(kind: str, trust: Trust) -> bool:
+    """Return whether a kind comes in where everybody's events do; with a secret it is a source of its own."""
+    return kind == "none" or (kind in _AT_EVENTS and not trust.secrets)
+
+
+def _address(request: Captured, kind: str, *, at_events: bool) -> tuple[str, str]:
+    """Return path and query; a path of its own counts where everything of ours can be asked (kind none)."""
     own, _, query = (request.path or "").partition("?")
     given = request.query if isinstance(request.query, str) else urlencode(request.query)
-    path = (own or "/events") if kind in _AT_EVENTS else f"/hooks/{NAME}"
+    ours = own if own and kind == "none" else "/events"
+    path = ours if at_events else f"/hooks/{NAME}"
     return path, given.removeprefix("?") or query
 
 
