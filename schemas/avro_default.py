@@ -83,6 +83,8 @@ def default_of(schema: Any, value: Any) -> Any:
         case UUID():
             return str(value)
         case datetime():
+            if value.utcoffset() is None:
+                raise ValueError("it has no time zone")
             return (value.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
         case date():
             return (value - _EPOCH_DAY).days
@@ -102,6 +104,8 @@ def _unscaled(value: Decimal, scale: int) -> bytes:
     assert isinstance(exponent, int)
     shift = exponent + scale
     number: int = int("".join(map(str, digits)))
+    if shift < 0 and number % 10**-shift:
+        raise ValueError(f"{value} has more than {scale} digits after the point")
     number = number * int(10**shift) if shift >= 0 else number // int(10**-shift)
     number = -number if sign else number
     return number.to_bytes(number.bit_length() // 8 + 1, signed=True)

@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
+
+if TYPE_CHECKING:  # with a default, so that a bare `Event` is one with an open payload
+    from typing_extensions import TypeVar
+
+    P_co = TypeVar("P_co", default=Mapping[str, Any], covariant=True)
+else:
+    from types import GenericAlias
+    from typing import TypeVar
+
+    P_co = TypeVar("P_co", covariant=True)
 
 ID_LABEL = "resource.id"
 PREFECT_ID_LABEL = "prefect.resource.id"
@@ -13,8 +23,10 @@ DEPTH_MAX = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Generic[P_co]):
     """Something happened.
+
+    `Event[OrderPaid]`, with a pydantic model, is an event whose payload is an instance of it.
 
     Attributes:
         id: Identity: from the source, else a UUIDv7 drawn once by the client.
@@ -24,7 +36,7 @@ class Event:
         occurred: When it happened, by the source; in UTC.
         received: When the gateway took it in; None before that.
         related: Other resources, each with a role.
-        payload: Open JSON object.
+        payload: Open JSON object; an instance of the model of a typed event.
         source: The configured way in; empty for a plain POST.
         causation_id: The event or run that led here.
         correlation_id: Id of the chain's first event; its own id when it starts a chain.
@@ -41,13 +53,17 @@ class Event:
     received: datetime | None = None
     resource: Mapping[str, str] = field(default_factory=dict)
     related: Sequence[Mapping[str, str]] = ()
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: P_co = field(default_factory=dict)  # type: ignore[assignment]
     source: str = ""
     causation_id: str | None = None
     correlation_id: str = ""
     follows: str | None = None
     replay_of: str | None = None
     depth: int = 0
+
+    if not TYPE_CHECKING:
+        # typing's own would set an attribute on each instance, which a frozen class with slots refuses.
+        __class_getitem__ = classmethod(GenericAlias)
 
     def __post_init__(self) -> None:
         """Hold what must be true of every event, wherever it was made."""
