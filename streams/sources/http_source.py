@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from streams.errors import Poison
 from streams.inbound import Delivery, Doubled, Keys, Outcome, Reply, Unauthenticated
 from streams.sources.trust import Trust
 
@@ -53,9 +54,22 @@ class HttpSource:
             reply = self.handshake(delivery, self.trust())
             if reply is not None:
                 return reply
-        if self.scheme is not None:
-            try:
+        try:
+            if self.scheme is not None:
                 self.scheme.verify(delivery, self.trust(), keys)
-            except Doubled as doubled:
-                raise Unauthenticated(f"header {doubled} stands twice") from None
-        return self.form.read(delivery, self.name)
+            return self.form.read(delivery, self.name)
+        except Doubled as doubled:
+            if self.scheme is None:
+                raise _ambiguous(doubled) from None
+            raise Unauthenticated(f"header {doubled} stands twice") from None
+
+    def read_again(self, delivery: Delivery) -> Outcome:
+        """Read what was judged when it came: a dead letter, with its headers that hold no credential."""
+        try:
+            return self.form.read(delivery, self.name)
+        except Doubled as doubled:
+            raise _ambiguous(doubled) from None
+
+
+def _ambiguous(doubled: Doubled) -> Poison:
+    return Poison(f"header {doubled} stands twice", reason="unusable_record")

@@ -168,11 +168,11 @@ async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]
         hooks=hooks,
         clock=_At(at_s),
         outbound=_Given(certs),
+        form=CloudEventsBody(trust.allowed_origins),
     )
     path, query = _address(request, kind, at_events=_at_events(kind, trust))
     sent: list[dict[str, Any]] = []
     body = request.raw()
-        form=CloudEventsBody(trust.allowed_origins),
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
