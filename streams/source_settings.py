@@ -48,6 +48,8 @@ class HttpSourceSettings(SourceGroup):
         topic_arns: SNS topics that may send.
         audience: What a Google or Azure token must be for.
         email: Whose Google token it must be.
+        issuers: Who may issue tokens: the tenant of an Azure token, for example
+            `https://sts.windows.net/TENANT/`.
         query_token_file: File with what `?token=` must be, for senders that can add no header.
         allowed_origins: Senders that may register by the CloudEvents handshake.
         hmac: Header, algorithm, encoding, prefix and template of kind `hmac`.
@@ -87,6 +89,7 @@ class HttpSourceSettings(SourceGroup):
     topic_arns: list[str] = Field(default_factory=list)
     audience: str | None = None
     email: str | None = None
+    issuers: list[str] = Field(default_factory=list)
     query_token_file: Path | None = None
     allowed_origins: list[str] = Field(default_factory=list)
     hmac: dict[str, str] | None = None
@@ -112,22 +115,43 @@ class SqsSource(SourceGroup):
 
 
 class KafkaSource(SourceGroup):
-    """An existing topic, on this cluster or another.
+    """An existing topic, on this cluster or, with `bootstrap_servers`, on another.
+
+    Passwords come by environment: `ENSUE_SOURCES__NAME__PASSWORD`, `__SSL_KEY_PASSWORD`, `__REGISTRY_PASSWORD`.
 
     Attributes:
-        client: librdkafka properties of another cluster; passwords by environment.
-        event: Template of the event's name.
+        topic: Its name; never one of our own.
+        format: Of the values; `auto` decides for each record.
+        start: Where to begin when the group has never read the topic.
+        group: The consumer group; `ensue.source.NAME` when None.
+        security_protocol: And what follows up to `password`: of another cluster.
+        client: Further librdkafka properties; none that is a secret.
+        registry_url: Of the topic's schemas; ours when the topic lies on our cluster.
+        registry_user: With `registry_password`, HTTP basic authentication there.
+        event: Template of the event's name; `NAME.record` when None.
+        resource: Template of the resource id; `kafka://TOPIC/KEY` when None.
+        occurred: Template of the time; the record's timestamp when None.
 
     """
 
     kind: Literal["kafka"]
-    topic: str
+    topic: str = Field(min_length=1, max_length=249)
     format: Literal["auto", "avro", "json", "cloudevents", "text"] = "auto"
     start: Literal["earliest", "latest"] = "earliest"
-    bootstrap_servers: str | None = None
-    client: dict[str, str] = Field(default_factory=dict)
+    group: str | None = Field(None, min_length=1, max_length=255)
+    bootstrap_servers: str | None = Field(None, min_length=1)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
     password: SecretStr | None = None
-    registry_url: str | None = None
+    ssl_ca_location: str | None = None
+    ssl_certificate_location: str | None = None
+    ssl_key_location: str | None = None
+    ssl_key_password: SecretStr | None = None
+    client: dict[str, str] = Field(default_factory=dict)
+    registry_url: str | None = Field(None, min_length=1)
+    registry_user: str | None = None
+    registry_password: SecretStr | None = None
     event: str | None = None
     resource: str | None = None
     occurred: str | None = None

@@ -42,6 +42,7 @@ class CurrentTrust:
             topic_arns=frozenset(settings.topic_arns),
             audience=settings.audience,
             email=settings.email,
+            issuers=tuple(settings.issuers),
             query_token=query_token,
             allowed_origins=tuple(settings.allowed_origins),
             hmac=settings.hmac,

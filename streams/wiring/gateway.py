@@ -18,7 +18,8 @@ from streams.kafka.producer import EventProducer
 from streams.local.notice import announce_ready
 from streams.local.operator_secret import operator_secret
 from streams.settings import Settings
-from streams.source_settings import FolderSource, Source
+from streams.source_settings import FolderSource, Source, SqsSource
+from streams.sources.aws.sqs import SqsWatch
 from streams.sources.folder import FolderWatch
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
@@ -115,4 +116,6 @@ def watch_of(settings: Settings, name: str, source: Source, intake: Intake) -> W
     if isinstance(source, FolderSource):
         source.path.mkdir(parents=True, exist_ok=True)
         return FolderWatch(name, source, publisher=intake, data=settings.data)
+    if isinstance(source, SqsSource):
+        return SqsWatch(name, source, publisher=intake)
     return None

@@ -1,0 +1,1 @@
+"""What Amazon's services send: buckets, SNS, SQS, EventBridge."""

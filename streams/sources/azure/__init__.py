@@ -1,0 +1,1 @@
+"""What Azure Event Grid sends, in both of its schemas."""

@@ -1,0 +1,1 @@
+"""What Google Cloud sends: buckets by Pub/Sub and by Eventarc."""
