@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from starlette.routing import BaseRoute
 
 from schemas.codec import fixed_codec
 from schemas.record import DeadLetter, EventRecord
@@ -67,6 +68,7 @@ class GatewayCase:
         *,
         hooks: Hooks | None = None,
         outbound: Outbound | None = None,
+        extra_routes: Sequence[BaseRoute] = (),
         form: BodyForm | None = None,
         **limits: Any,
     ) -> None:
@@ -80,6 +82,7 @@ class GatewayCase:
             lag=self.view,
             hooks={} if hooks is None else hooks,
             outbound=outbound,
+            extra_routes=extra_routes,
             form=form,
         )
 

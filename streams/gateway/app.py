@@ -10,6 +10,7 @@ from streams.gateway.health import Readiness
 from streams.gateway.hooks import PREFIX, PostHook
 from streams.gateway.in_flight import InFlight
 from streams.gateway.metrics import Metrics
+from streams.gateway.openapi import DOCUMENT
 from streams.gateway.origin import OriginCheck
 from streams.gateway.post_events import PostEvents
 from streams.gateway.problem import Problem
@@ -34,8 +35,8 @@ class Gateway:
         fallback: ASGIApp | None = None,
     ) -> None:
         self._origin = origin
-        self._hooks = hooks
         self._events = events
+        self._hooks = hooks
         self._readiness = readiness
         self._metrics = metrics
         self._in_flight = in_flight
@@ -45,6 +46,7 @@ class Gateway:
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
             "/metrics": ("GET", self._exposition),
+            "/openapi.json": ("GET", self._description),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,12 +88,20 @@ class Gateway:
             # A source knows its methods: handshakes come by OPTIONS or GET.
             return self._hooks if request.path.startswith(PREFIX) else None
         method, handler = found
-        if request.method != method:
-            allow = ((b"allow", method.encode()),)
         if request.method == "OPTIONS" and handler is self._events:
             return self._events.options
+        if request.method != method:
+            allow = ((b"allow", method.encode()),)
             raise Problem(405, "method", f"Use {method} here.", headers=allow)
         return handler
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return what is served here; openapi.json describes each."""
+        return (*self._routes, f"{PREFIX}{{name}}")
+
+    async def _description(self, _: Request) -> Answer:
+        return Answer(200, DOCUMENT)
 
     async def _live(self, _: Request) -> Answer:
         return Answer(200, b'{"status":"live"}')

@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 
 import uvicorn
-from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from schemas.codec import Codec
 from streams.clock import Clock, SystemClock
 from streams.gateway.app import Gateway
+from streams.gateway.beside import beside
 from streams.gateway.health import Readiness
 from streams.gateway.hooks import PostHook
 from streams.gateway.in_flight import InFlight
@@ -62,7 +62,7 @@ class Served:
         writer = Writer(header=codec.header("event"), partitions=names.events.partitions, limits=limits)
         self.intake = Intake(log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s)
         self.readiness = Readiness(self.intake, probe, lag, clock, host=socket.gethostname())
-        fallback: ASGIApp | None = Starlette(routes=list(extra_routes)) if extra_routes else None
+        fallback: ASGIApp | None = beside(extra_routes) if extra_routes else None
         self.app = Gateway(
             origin=OriginCheck(settings.allowed_hosts, settings.host),
             events=PostEvents(writer, self.intake, self.in_flight, clock, form),
