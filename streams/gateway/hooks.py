@@ -31,8 +31,33 @@ from streams.settings import LimitSettings
 
 PREFIX = "/hooks/"
 _KEYS_PER_DELIVERY_MAX = 2
-# Kept with a dead letter; everything else may be a credential.
-_HEADERS_KEPT = ("content-type", "user-agent", "content-encoding")
+# Kept with a dead letter, because forms read them when it is retried; everything else may be a credential.
+_HEADERS_KEPT = (
+    "content-type",
+    "user-agent",
+    "content-encoding",
+    "webhook-id",
+    "webhook-timestamp",
+    "svix-id",
+    "svix-timestamp",
+    "x-github-event",
+    "x-github-delivery",
+    "x-github-hook-id",
+    *(
+        f"{prefix}shopify-{name}"
+        for prefix in ("x-", "")
+        for name in ("topic", "shop-domain", "event-id", "webhook-id", "triggered-at", "api-version")
+    ),
+    "x-slack-request-timestamp",
+    "x-amz-sns-message-type",
+    "x-amz-sns-message-id",
+    "x-amz-sns-topic-arn",
+    "x-amz-sns-rawdelivery",
+    "aeg-event-type",
+)
+# That they stood there tells how the other headers are called; what they said is not kept.
+_SIGNATURES = ("webhook-signature", "svix-signature", "x-shopify-hmac-sha256", "shopify-hmac-sha256")
+_HEADER_CHARS_MAX = 1000
 _CLOUD_EVENT = "ce-"
 # A page may add these only after asking by a preflight, which is never granted: a CloudEvent in binary mode
 # has any Content-Type, a handshake none.
@@ -158,8 +183,9 @@ def _kept(headers: Headers) -> str:
     The attributes of a CloudEvent in binary mode are there to be seen by everybody (its specification,
     Privacy and Security), and without them its body says nothing.
     """
-    kept = {name: value[:200] for name in _HEADERS_KEPT for value in headers.all(name)[:1]}
-    kept |= {name: value[:1000] for name, value in headers if name.startswith(_CLOUD_EVENT)}
+    kept = {name: value[:_HEADER_CHARS_MAX] for name in _HEADERS_KEPT for value in headers.all(name)[:1]}
+    kept |= {name: "removed" for name in _SIGNATURES if headers.all(name)}
+    kept |= {name: value[:_HEADER_CHARS_MAX] for name, value in headers if name.startswith(_CLOUD_EVENT)}
     return orjson.dumps(kept).decode()
 
 

@@ -128,6 +128,9 @@ class LetterDesk:
 
     def _read(self, letter: Letter) -> Taken:
         source = self._hooks.get(letter.source)
+        if source is None and letter.from_topic is not None:
+            place = f"{letter.from_topic}[{letter.from_partition}] at offset {letter.from_offset}"
+            raise BadInput(f"dead letter {letter.id} lies in {place}; write it, mended, into that topic again")
         if source is None:
             raise BadInput(
                 f"dead letter {letter.id} came by {letter.source}, which is no source at /hooks now; "
