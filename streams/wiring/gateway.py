@@ -20,10 +20,12 @@ from streams.local.operator_secret import operator_secret
 from streams.settings import Settings
 from streams.source_settings import FolderSource, Source, SqsSource
 from streams.sources.aws.sqs import SqsWatch
+from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.folder import FolderWatch
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
+from streams.wiring.event_route import event_routes
 from streams.wiring.internal_routes import InternalRoutes
 from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
@@ -75,7 +77,8 @@ def run(settings: Settings) -> None:
             lag=lag,
             hooks=sources,
             outbound=HttpsOutbound(),
-            extra_routes=[*sql_routes(store), *internal.routes()],
+            form=CloudEventsBody(settings.cloudevents_origins),
+            extra_routes=[*sql_routes(store), *event_routes(store), *internal.routes()],
             on_listening=listening,
             stop=ended,
         )

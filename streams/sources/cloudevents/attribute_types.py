@@ -35,10 +35,12 @@ _TIMESTAMP = re.compile(
 )
 # RFC 2045, section 5.1, with the spaces that HTTP puts around a semicolon.
 _TOKEN = r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+"  # noqa: S105 - a grammar
+_TEXT = r"(?:[\t !#-\[\]-~]|\\[\t -~])*"
+_QUOTED = rf'"{_TEXT}"'
 _MEDIA_TYPE = re.compile(
-    rf'({_TOKEN}/{_TOKEN})((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|"(?:[^"\\]|\\.)*"))*)[ \t]*', re.ASCII
+    rf"({_TOKEN}/{_TOKEN})((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)[ \t]*", re.ASCII
 )
-_PARAMETER = re.compile(rf';[ \t]*({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")', re.ASCII)
+_PARAMETER = re.compile(rf';[ \t]*({_TOKEN})=(?:({_TOKEN})|"({_TEXT})")', re.ASCII)
 
 
 class Invalid(ValueError):
