@@ -117,7 +117,8 @@ class SqsSource(SourceGroup):
 class KafkaSource(SourceGroup):
     """An existing topic, on this cluster or, with `bootstrap_servers`, on another.
 
-    Passwords come by environment: `ENSUE_SOURCES__NAME__PASSWORD`, `__SSL_KEY_PASSWORD`, `__REGISTRY_PASSWORD`.
+    Passwords come by environment: `ENSUE_SOURCES__NAME__PASSWORD`, `…__SSL_KEY_PASSWORD` and
+    `…__REGISTRY_PASSWORD`.
 
     Attributes:
         topic: Its name; never one of our own.

@@ -86,9 +86,18 @@ class Intake:
             raise Transport(f"{len(failed)} of {len(rows)} events were not acknowledged; send all again")
         self._metrics.accepted_rows += len(rows)
 
-    async def bury(self, raw: bytes, *, source: str, reason: str, error: str, headers: str = "{}") -> str:
+    async def bury(
+        self,
+        raw: bytes,
+        *,
+        source: str,
+        reason: str,
+        error: str,
+        headers: str = "{}",
+        place: tuple[str, int, int] | None = None,
+    ) -> str:
         """Keep unusable input whole in the dead letters; return its id once acknowledged."""
-        letter = dead_letter(raw, source=source, reason=reason, error=error, headers=headers)
+        letter = dead_letter(raw, source=source, reason=reason, error=error, headers=headers, place=place)
         topic = self._topics.dead_letters
         row = (shard(letter.id, topic.partitions), letter.id.encode(), self._codec.encode(letter))
         if await self._log.append(topic.name, [row]):

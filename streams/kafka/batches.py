@@ -54,6 +54,7 @@ class Batches:
         self.consumer: Any = Consumer({**config, "error_cb": self._on_error})
         self._moved = moved
         self._failure: EnsueError | None = None
+        self.away = ""  # what the client last said of a cluster it cannot reach; emptied by better news
 
     def take(self, count_max: int, timeout_s: float) -> list[Record]:
         """Return up to `count_max` records, waiting at most `timeout_s` for the first, not at all for more.
@@ -100,6 +101,8 @@ class Batches:
                 f"the Kafka broker refused our user: {error.str()}. "
                 "Check ENSUE_KAFKA__SASL_USERNAME and ENSUE_KAFKA__SASL_PASSWORD"
             )
+        elif error.code() in _AWAY:
+            self.away = error.str()
         elif error.fatal():
             self._failure = Transport(f"the Kafka client cannot go on: {error.str()}; start this part again")
 

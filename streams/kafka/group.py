@@ -11,6 +11,7 @@ from streams.kafka.config import librdkafka_config
 from streams.kafka.record import Place, Record
 from streams.settings import KafkaSettings
 
+_ASK_S = 10.0
 OnAssign = Callable[[Sequence[Place]], Mapping[Place, int] | None]
 OnRevoke = Callable[[Sequence[Place], bool], None]
 
@@ -60,6 +61,7 @@ class GroupConsumer:
         self._on_revoke = on_revoke
         self._positions: dict[Place, int] = {}
         self._owned: set[Place] = set()
+        self._held = False
         self._batches = Batches(librdkafka_config(settings, own), self._moved)
         self._consumer = self._batches.consumer
         self._consumer.subscribe(
@@ -111,6 +113,52 @@ class GroupConsumer:
             found[place] = max(0, high - position)
         return found
 
+    def ends(self) -> Mapping[Place, int]:
+        """Offset after the last record of every partition that is ours, as last heard; asks nobody."""
+        found = {}
+        for place in self._owned:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if high >= 0:
+                found[place] = int(high)
+        return found
+
+    def end(self, place: Place) -> int:
+        """Return the offset after the last record of a partition now; raises Transport."""
+        try:
+            return int(self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_S)[1])
+        except KafkaException as error:
+            raise Transport(f"the end of {place[0]}[{place[1]}] is not known: {_told(error)}") from error
+
+    def metadata(self, topic: str, timeout_s: float) -> Any:
+        """Return what the cluster says of a topic, and that it answers at all; raises Transport."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=timeout_s)
+        except KafkaException as error:
+            raise Transport(f"the Kafka cluster does not answer: {self.away or _told(error)}") from error
+        self._batches.away = ""
+        return found
+
+    @property
+    def away(self) -> str:
+        """What the client last said of a cluster that it cannot reach, until `metadata` reaches it."""
+        return self._batches.away
+
+    def stored(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """Return the offsets that the group has committed, those of others included; raises Transport."""
+        try:
+            found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_ASK_S)
+        except KafkaException as error:
+            raise Transport(f"the offsets of {self._group} are not known: {_told(error)}") from error
+        return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+    def store_start(self, offsets: Mapping[Place, int]) -> None:
+        """Commit where a new group begins, for partitions of others too; raises Transport."""
+        wanted = [TopicPartition(*place, at) for place, at in offsets.items()]
+        try:
+            self._consumer.commit(offsets=wanted, asynchronous=False)
+        except KafkaException as error:
+            raise Transport(f"{self._group} could not store where it begins: {_told(error)}") from error
+
     def pause(self, places: Sequence[Place]) -> None:
         """Stop handing out records of these partitions; membership goes on while `consume` is called."""
         self._consumer.pause([TopicPartition(*place) for place in places])
@@ -118,6 +166,19 @@ class GroupConsumer:
     def resume(self, places: Sequence[Place]) -> None:
         """Hand out their records again, from where they stopped."""
         self._consumer.resume([TopicPartition(*place) for place in places])
+
+    def hold(self) -> None:
+        """Hand out nothing until `release`, partitions that come meanwhile included.
+
+        Keep calling `consume`: it hands out nothing then, but the group sees that we live.
+        """
+        self._held = True
+        self.pause(sorted(self._owned))
+
+    def release(self) -> None:
+        """Hand out records again."""
+        self._held = False
+        self.resume(sorted(self._owned))
 
     def close(self) -> None:
         """Leave the group; `on_revoke` runs for what is still ours."""
@@ -136,9 +197,12 @@ class GroupConsumer:
             place = (partition.topic, partition.partition)
             if place in offsets:
                 partition.offset = offsets[place]
-                self._positions[place] = offsets[place]
+                if offsets[place] >= 0:  # else the log's beginning or end, wherever that is
+                    self._positions[place] = offsets[place]
         self._owned.update(places)
         consumer.incremental_assign(partitions)
+        if self._held:
+            consumer.pause(partitions)
 
     def _revoked(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._give_up(consumer, partitions, lost=False)
@@ -160,3 +224,7 @@ class GroupConsumer:
     def _moved(self, place: Place, offset: int) -> None:
         if place in self._owned:
             self._positions[place] = offset
+
+
+def _told(error: KafkaException) -> str:
+    return str(error.args[0].str())

@@ -38,12 +38,18 @@ class HttpRegistry:
     Args:
         url: Address, for example `http://127.0.0.1:4290`.
         timeout_s: For one call in all, retries included; then RegistryUnreachable (an OSError).
+        login: User and password, where the registry asks for them.
         transport: Tests put their own in.
 
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = 30.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: float = 30.0,
+        login: tuple[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
@@ -52,6 +58,7 @@ class HttpRegistry:
             timeout=min(_ATTEMPT_TIMEOUT_S, timeout_s),
             headers={"accept": _MEDIA_TYPE, "content-type": _MEDIA_TYPE},
             trust_env=False,
+            auth=login,
             transport=transport,
         )
         # A codec keeps this for as long as it lives; nobody else is there to close it then.
