@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     cloudevents_origins: list[str] = Field(
         default_factory=list, description="senders that may register at /events by handshake; * for any"
     )
+    prefect_auth_string: SecretStr | None = Field(
+        None, description="`user:password` that Prefect's clients must show below /api; none: nobody is asked"
+    )
     dedupe_for_s: float = Field(
         3600.0, gt=0, description="ids younger than this are known without asking the store"
     )

@@ -13,6 +13,8 @@ HEADERS_MAX = 100
 HEAD_TIMEOUT_S = 10.0
 BODY_TIMEOUT_S = 20.0  # from the head's first byte
 KEEP_ALIVE_S = 20
+ABORT = "ensue.abort"  # in the scope: ends the connection at once, what is unsent is dropped
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -38,9 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if before and self._head_open:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-                self.transport.write(
-                    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
-                )
+                self.transport.write(_TOO_LONG)
                 self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -57,7 +57,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_since_s = None
         too_long = self._chunk_bytes > HEAD_BYTES_MAX and self._head_size() > HEAD_BYTES_MAX
         self.app = _refuse if too_long or len(self.headers) > HEADERS_MAX else self._whole_app
+        self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Refuse a head that is too long for an upgrade, too."""
+        if self.app is _refuse:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+        else:
+            super().handle_websocket_upgrade()
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

@@ -1,0 +1,1 @@
+"""WebSockets: a protocol that holds pongs back, the socket as handlers see it, and who answers where."""
