@@ -14,6 +14,7 @@ from schemas.codec import Codec
 from streams.clock import Clock, SystemClock
 from streams.gateway.app import Gateway
 from streams.gateway.beside import beside
+from streams.gateway.doors import Doors, Heard
 from streams.gateway.health import Readiness
 from streams.gateway.hooks import PostHook
 from streams.gateway.in_flight import InFlight
@@ -26,6 +27,7 @@ from streams.gateway.ports import EventLog, Hooks, SinkLag, StoreProbe
 from streams.gateway.post_events import PostEvents
 from streams.gateway.protocol import KEEP_ALIVE_S, BoundedProtocol
 from streams.gateway.request import ASGIApp
+from streams.gateway.ws.protocol import MESSAGE_BYTES_MAX, PING_EVERY_S, PONG_WITHIN_S, HeldPingsProtocol
 from streams.inbound import BodyForm
 from streams.serving import QuietServer, end_when, ended_by_signals
 from streams.settings import Settings
@@ -53,6 +55,8 @@ class Served:
         clock: Clock | None = None,
         outbound: Outbound | None = None,
         form: BodyForm | None = None,
+        more_metrics: Callable[[], bytes] = bytes,
+        heard: Heard | None = None,
     ) -> None:
         clock = clock or SystemClock()
         kafka, limits = settings.kafka, settings.limits
@@ -63,14 +67,18 @@ class Served:
         self.intake = Intake(log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s)
         self.readiness = Readiness(self.intake, probe, lag, clock, host=socket.gethostname())
         fallback: ASGIApp | None = beside(extra_routes) if extra_routes else None
+        origin = OriginCheck(settings.allowed_hosts, settings.host)
+        self.doors = Doors(settings, writer, self.intake, self.in_flight, clock, origin, self.metrics, heard)
         self.app = Gateway(
-            origin=OriginCheck(settings.allowed_hosts, settings.host),
+            origin=origin,
+            doors=self.doors,
             events=PostEvents(writer, self.intake, self.in_flight, clock, form),
             hooks=PostHook(hooks, self.intake, self.in_flight, limits, clock, outbound or NoOutbound()),
             readiness=self.readiness,
             metrics=self.metrics,
             in_flight=self.in_flight,
             fallback=fallback,
+            more_metrics=more_metrics,
         )
 
 
@@ -85,6 +93,8 @@ async def serve(
     outbound: Outbound | None = None,
     form: BodyForm | None = None,
     extra_routes: Sequence[BaseRoute] = (),
+    more_metrics: Callable[[], bytes] = bytes,
+    heard: Heard | None = None,
     on_listening: Callable[[int, Intake], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -100,6 +110,8 @@ async def serve(
         outbound: What may fetch keys and confirm subscriptions; without it nothing is asked.
         form: What POST /events takes beside our own JSON.
         extra_routes: Starlette routes for what the gateway does not serve itself.
+        more_metrics: Further lines of /metrics, in Prometheus' text form.
+        heard: What those who listen hear; without it nobody can listen.
         on_listening: Called once with the port and the intake that watching sources publish to.
         stop: Ends it, when the caller handles signals itself.
 
@@ -114,6 +126,8 @@ async def serve(
         extra_routes=extra_routes,
         outbound=outbound,
         form=form,
+        more_metrics=more_metrics,
+        heard=heard,
     )
     sock = bind(settings.host, settings.port)
     await run_app(
@@ -121,6 +135,7 @@ async def serve(
         sock,
         starting=served.readiness.start,
         on_listening=(lambda port: on_listening(port, served.intake)) if on_listening else None,
+        on_stop=served.doors.close,
         stop=stop,
     )
 
@@ -137,13 +152,18 @@ async def run_app(
     *,
     starting: Callable[[], Coroutine[None, None, None]] | None = None,
     on_listening: Callable[[int], None] | None = None,
+    on_stop: Callable[[], Coroutine[None, None, None]] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run an ASGI application with the gateway's server settings; the benchmark runs an empty one so."""
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
-        ws="none",
+        ws=HeldPingsProtocol,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
+        ws_per_message_deflate=False,  # a few bytes could unfold to a thousand times as many
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -161,6 +181,8 @@ async def run_app(
         beside.append(asyncio.create_task(starting()))
     with ended_by_signals(ended) if stop is None else nullcontext():
         beside.append(asyncio.ensure_future(end_when(ended, server)))
+        if on_stop is not None:
+            beside.append(asyncio.ensure_future(_when(ended, on_stop)))
         if on_listening is not None:
             on_listening(sock.getsockname()[1])
         try:
@@ -169,6 +191,11 @@ async def run_app(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _when(ended: asyncio.Event, call: Callable[[], Coroutine[None, None, None]]) -> None:
+    await ended.wait()
+    await call()
 
 
 async def _sweep(server: uvicorn.Server) -> None:

@@ -18,15 +18,18 @@ from streams.kafka.producer import EventProducer
 from streams.local.notice import announce_ready
 from streams.local.operator_secret import operator_secret
 from streams.settings import Settings
-from streams.source_settings import FolderSource, Source, SqsSource
+from streams.source_settings import FolderSource, KafkaSource, Source, SqsSource
 from streams.sources.aws.sqs import SqsWatch
 from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.folder import FolderWatch
+from streams.sources.kafka_report import TopicReports
 from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
 from streams.wiring.event_route import event_routes
 from streams.wiring.internal_routes import InternalRoutes
+from streams.wiring.kafka_source import kafka_watch
+from streams.wiring.live import heard
 from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
 from streams.wiring.sql_route import sql_routes
@@ -49,8 +52,8 @@ def run(settings: Settings) -> None:
             loop.add_signal_handler(number, ended.set)
         beside: list[asyncio.Task[None]] = []
         failed: list[BaseException | None] = []
-
         sources = LiveSources(settings.sources)
+        topics = TopicReports()
         letters = StoredLetters(store, settings.kafka)
         secret = operator_secret(settings.data)
         internal = InternalRoutes(secret, letters, sources, lambda: sources.configured)
@@ -58,7 +61,7 @@ def run(settings: Settings) -> None:
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
             internal.begin(intake)
-            task = asyncio.create_task(sources.run(intake, partial(watch_of, settings)))
+            task = asyncio.create_task(sources.run(intake, partial(watch_of, settings, topics)))
             task.add_done_callback(crashed)
             beside.append(task)
 
@@ -78,6 +81,8 @@ def run(settings: Settings) -> None:
             hooks=sources,
             outbound=HttpsOutbound(),
             form=CloudEventsBody(settings.cloudevents_origins),
+            more_metrics=topics.text,
+            heard=heard(settings, codec, store),
             extra_routes=[*sql_routes(store), *event_routes(store), *internal.routes()],
             on_listening=listening,
             stop=ended,
@@ -114,11 +119,15 @@ class Probe:
         return found
 
 
-def watch_of(settings: Settings, name: str, source: Source, intake: Intake) -> Watch | None:
+def watch_of(
+    settings: Settings, topics: TopicReports, name: str, source: Source, intake: Intake
+) -> Watch | None:
     """Return what watches a source, None when it comes over HTTP; a folder not there yet is made."""
     if isinstance(source, FolderSource):
         source.path.mkdir(parents=True, exist_ok=True)
         return FolderWatch(name, source, publisher=intake, data=settings.data)
     if isinstance(source, SqsSource):
         return SqsWatch(name, source, publisher=intake)
+    if isinstance(source, KafkaSource):
+        return kafka_watch(name, source, intake, settings, topics)
     return None
