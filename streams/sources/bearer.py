@@ -19,3 +19,7 @@ class Bearer:
         known = [hmac.compare_digest(token, secret) for secret in trust.secrets]
         if not shown.lower().startswith(_PREFIX) or not token or not any(known):
             raise Unauthenticated("no valid bearer token")
+
+    def lacks(self, trust: Trust) -> str:
+        """Say that a secret is missing."""
+        return "" if any(trust.secrets) else "it has no secret, so every delivery is refused with 401"

@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.trust import Trust
+from streams.sources.webhooks.generic_hmac import KEYS as HMAC_KEYS
 
 NAME = "check"
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}
@@ -143,6 +144,9 @@ def trust_of(secret: str | list[str] | Mapping[str, Any] | None) -> Trust:
         if name in given:
             found = given.pop(name)
             fields[name] = make([found] if isinstance(found, str) else found)
+    described = {name: given.pop(name) for name in HMAC_KEYS if name in given}
+    if described:
+        given["hmac"] = described
     try:
         return Trust(**fields, **given)
     except TypeError:

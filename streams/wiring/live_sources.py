@@ -13,7 +13,8 @@ from streams.gateway.intake import Intake
 from streams.settings import Settings
 from streams.source_settings import HttpSourceSettings, Source
 from streams.sources.http_source import HttpSource
-from streams.sources.kinds import hook_source
+from streams.sources.kinds import hook_source, lacking
+from streams.sources.mapping import Wording
 from streams.sources.secrets import CurrentTrust
 
 _log = logging.getLogger(__name__)
@@ -187,9 +188,18 @@ def _hook(name: str, source: Source) -> HttpSource | None:
     if not isinstance(source, HttpSourceSettings):
         return None
     try:
-        return hook_source(source.kind, name, CurrentTrust(name, source))
+        trust = CurrentTrust(name, source)
+        wording = Wording(event=source.event, resource=source.resource, mapping=source.mapping)
+        hook = hook_source(source.kind, name, trust, wording)
     except KeyError:
         raise BadInput(f"source {name}: kind {source.kind} is not served at /hooks") from None
+    except BadInput as error:
+        told = str(error)
+        raise BadInput(told if told.startswith("source ") else f"source {name}: {told}") from None
+    missing = lacking(source.kind, trust())
+    if missing:
+        _log.warning("source %s of kind %s: %s", name, source.kind, missing)
+    return hook
 
 
 def _told(error: Exception) -> str:
