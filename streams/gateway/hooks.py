@@ -144,6 +144,8 @@ class PostHook:
         count.authenticated(delivery.at_s)
         if isinstance(outcome, Reply):
             headers = tuple((key.encode("latin-1"), text.encode("latin-1")) for key, text in outcome.headers)
+            if outcome.status >= 400 and not outcome.body:
+                raise Problem(outcome.status, "refused", "This source does not take that.", headers=headers)
             return Answer(outcome.status, outcome.body, outcome.content_type.encode(), headers)
         events = [event if event.id else _with_id(event) for event in outcome.events]
         await self._intake.publish(events)
