@@ -10,13 +10,17 @@ import os
 import warnings
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flows.context import RunContext, current_frame, current_run
 from flows.core import identity
+from flows.typed import plain
 from schemas.event import ID_LABEL, PREFECT_ID_LABEL, PREFECT_ROLE_LABEL, ROLE_LABEL, Event
 from schemas.new_id import new_id
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 API_URL = "ENSUE_API_URL"
 NAME_CHARS_MAX = 1024
@@ -32,7 +36,7 @@ def emit_event(
     resource: Mapping[str, str],
     occurred: datetime | None = None,
     related: Sequence[Mapping[str, str]] | None = None,
-    payload: Mapping[str, Any] | None = None,
+    payload: "Mapping[str, Any] | BaseModel | None" = None,
     id: str | UUID | None = None,  # noqa: A002 - Prefect's name
     follows: Event | str | None = None,
 ) -> Event:
@@ -43,7 +47,7 @@ def emit_event(
         resource: What it happened to: labels, of which `resource.id` (or `prefect.resource.id`) is its id.
         occurred: When, with a time zone; now when unset.
         related: Other resources, each with `resource.role` and its id.
-        payload: A JSON object.
+        payload: A JSON object, or an instance of a pydantic model, which becomes one.
         id: Identity; drawn once before any retry when unset, in a run made from the run.
         follows: The event (or its id) that this one follows.
 
@@ -68,7 +72,7 @@ def emit_event_async(
     resource: Mapping[str, str],
     occurred: datetime | None = None,
     related: Sequence[Mapping[str, str]] | None = None,
-    payload: Mapping[str, Any] | None = None,
+    payload: "Mapping[str, Any] | BaseModel | None" = None,
     id: str | UUID | None = None,  # noqa: A002 - Prefect's name
     follows: Event | str | None = None,
 ) -> Awaitable[Event]:
@@ -96,7 +100,7 @@ def _made(
     resource: Mapping[str, str],
     occurred: datetime | None,
     related: Sequence[Mapping[str, str]] | None,
-    payload: Mapping[str, Any] | None,
+    payload: "Mapping[str, Any] | BaseModel | None",
     given_id: str | UUID | None,
     follows: Event | str | None,
 ) -> tuple[Event, RunContext | None]:
@@ -114,7 +118,11 @@ def _made(
             raise ValueError(f'event {event}: related[{at}] lacks its role; give it "{ROLE_LABEL}"')
         if not (one.get(ID_LABEL) or one.get(PREFECT_ID_LABEL)):
             raise ValueError(f'event {event}: related[{at}] lacks its id; give it "{ID_LABEL}"')
-    if not isinstance(payload or {}, Mapping):
+    try:
+        body = plain(payload) if payload is not None else {}
+    except ValueError as error:
+        raise ValueError(f"event {event}: {error}") from None
+    if not isinstance(body, Mapping):
         raise TypeError(f"event {event}: payload is a JSON object; this is {type(payload).__name__}")
     run = current_run()
     ordinal = current_frame().next_emitted() if run is not None else 0
@@ -128,7 +136,7 @@ def _made(
         resource=labels,
         occurred=occurred or (run.now() if run else datetime.now(UTC)),
         related=tuple(others),
-        payload=dict(payload or {}),
+        payload=dict(body),
         follows=_uuid(follows.id if isinstance(follows, Event) else follows, f"event {event}: follows"),
         causation_id=run.run_id if run else None,
         correlation_id=run.correlation_id if run else "",

@@ -9,7 +9,7 @@ from functools import update_wrapper
 from inspect import iscoroutinefunction
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from flows import signature
+from flows import signature, typed
 from flows.errors import InvalidDefinition
 from flows.retry import Retry
 from flows.triggers import EventTrigger
@@ -55,11 +55,15 @@ class Flow(Generic[P, R]):
         self.pool = pool
         self._on = (on,) if isinstance(on, EventTrigger) else tuple(on)
         self._parameters = dict(parameters or {})
+        self._event_schemas: dict[str, str] = {}
         self._check()
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function, as it is."""
+        """Call the function, as it is; payloads of typed events become instances first."""
+        if self.signature.models:
+            made, named = self.signature.with_models(args, kwargs)
+            return self.function(*made, **named)
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -75,6 +79,10 @@ class Flow(Generic[P, R]):
             one.as_json(name=self.name if at == 1 else f"{self.name}-{at}", parameters=self._parameters)
             for at, one in enumerate(self._on, 1)
         ]
+
+    def event_schemas(self) -> dict[str, str]:
+        """Return event name → Avro schema (JSON text) of what typed arguments expect; checked at import."""
+        return self._event_schemas
 
     def definition(self, file: str) -> dict[str, Any]:
         """Return the flow as JSON, for a deployment; `file` is the path of its file."""
@@ -109,6 +117,9 @@ class Flow(Generic[P, R]):
             if checked.name in names:
                 faults.append(("on", f"two triggers are named {checked.name}"))
             names.add(checked.name)
+        if self.signature.models:
+            self._event_schemas, more = typed.schemas_of(self.signature.models, self.triggers())
+            faults += more
         if faults:
             raise InvalidDefinition(f"flow {self.name!r}", faults)
 
@@ -147,7 +158,8 @@ def flow(
     """Make a function, sync or async, a flow.
 
     An argument annotated `Event` is given the event that started the run, one annotated `list[Event]` all of
-    them (a threshold has several).
+    them (a threshold has several). With a pydantic model, `Event[OrderPaid]`, the payload is an instance of
+    it, and a deployment registers its schema for the names of the triggers' events.
 
     Args:
         function: The function, when the decorator stands bare.

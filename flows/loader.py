@@ -7,7 +7,8 @@ it can import its neighbours while no file of the user hides a package of ours.
 import importlib.util
 import linecache
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.abc import SourceLoader
 from pathlib import Path
@@ -48,6 +49,7 @@ class Definition:
     triggers: tuple[
         dict[str, Any], ...
     ]  # Trigger JSON, each with its name; empty when nothing starts the flow
+    event_schemas: Mapping[str, str] = field(default_factory=dict)  # event name → Avro schema
 
 
 def version_of(content: bytes) -> str:
@@ -106,6 +108,7 @@ def collect(loaded: Loaded) -> list[Definition]:
             flow_version=loaded.version,
             flow_definition=one.definition(loaded.file),
             triggers=tuple(one.triggers()),
+            event_schemas=one.event_schemas(),
         )
         for one in flows_of(loaded.module)
     ]

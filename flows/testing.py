@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel
+
 from flows import call, definition, failure
 from flows.context import Recalled, running
 from flows.core import identity, lifecycle
@@ -25,6 +27,7 @@ from flows.core.trigger import Trigger
 from flows.decision import decide
 from flows.errors import FlowsError
 from flows.flow_decorator import Flow
+from flows.typed import plain
 from schemas.event import ID_LABEL, PREFECT_ID_LABEL, Event, micros
 from schemas.event_record import to_event, to_record
 from schemas.identity import derived_id
@@ -85,12 +88,15 @@ def make_event(
     event: str,
     resource: Mapping[str, str],
     *,
-    payload: Mapping[str, Any] | None = None,
+    payload: Mapping[str, Any] | BaseModel | None = None,
     related: Sequence[Mapping[str, str]] = (),
     occurred: datetime = START,
     id: str | None = None,  # noqa: A002 - the field's name
 ) -> Event:
-    """Return an event for a test; the id, when unset, follows from name, resource and time."""
+    """Return an event for a test; the id, when unset, follows from name, resource and time.
+
+    An instance of a pydantic model as payload becomes the JSON object that such an event carries.
+    """
     resource_id = resource.get(ID_LABEL) or resource.get(PREFECT_ID_LABEL) or ""
     if not resource_id:
         raise ValueError(f'event {event}: resource lacks "{ID_LABEL}"')
@@ -101,7 +107,7 @@ def make_event(
         resource=dict(resource),
         occurred=occurred,
         related=tuple(related),
-        payload=dict(payload or {}),
+        payload=dict(plain(payload) if payload is not None else {}),
     )
 
 

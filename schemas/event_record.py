@@ -1,6 +1,7 @@
 """Between the event as a person sees it and its bytes' view."""
 
 import json
+from typing import Any
 
 from schemas.event import Event, from_micros, micros
 from schemas.record import EventRecord
@@ -16,7 +17,7 @@ def to_record(event: Event) -> EventRecord:
         received=micros(event.received or event.occurred),
         resource=_text(dict(event.resource)),
         related=_text([dict(labels) for labels in event.related]),
-        payload=_text(dict(event.payload)),
+        payload=_text(_payload(event.payload)),
         source=event.source,
         causation_id=event.causation_id,
         correlation_id=event.correlation_id,
@@ -24,6 +25,16 @@ def to_record(event: Event) -> EventRecord:
         replay_of=event.replay_of,
         depth=event.depth,
     )
+
+
+def _payload(payload: Any) -> dict[str, Any]:
+    if type(payload) is dict:
+        return payload
+    if not hasattr(type(payload), "model_fields"):
+        return dict(payload)
+    from schemas.model_payload import payload_of  # a typed event; its model has loaded pydantic
+
+    return payload_of(payload)
 
 
 def to_event(record: EventRecord) -> Event:

@@ -166,12 +166,12 @@ def _kinds(text: str) -> dict[str, str]:
 
     def walk(schema: Any, path: str) -> None:
         schema = parsed.definition(schema)
-        for branch in schema if isinstance(schema, list) else ():
-            walk(branch, path)
-        if not isinstance(schema, dict):
-            if schema in {"string", "bytes"}:
-                found[path] = schema
+        if isinstance(schema, list):
+            for branch in schema:
+                walk(branch, path)
             return
+        if isinstance(schema, str):
+            schema = {"type": schema}
         match schema["type"]:
             case "array":
                 walk(schema["items"], f"{path}[]")
