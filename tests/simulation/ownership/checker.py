@@ -81,7 +81,7 @@ def unowned(cluster: Cluster, since_s: float) -> Mapping[tuple[str, int], float]
                 since[place] = at
 
     for line in cluster.ledger():
-        if line["what"] in ("kill", "pause"):
+        if line["what"] in ("kill", "pause", "native crash"):
             for place in list(owners):
                 without(place, line["worker"], line["t"])
         elif line["what"] == "state":
