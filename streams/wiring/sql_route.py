@@ -11,8 +11,10 @@ from starlette.routing import BaseRoute, Route
 from streams.errors import BadInput, EnsueError, Overload
 from streams.store.queries.reader import StoreReader
 from streams.store.read_only_sql import ReadOnlySql
+from streams.strict_json import JsonRefused, loads
 
 _BODY_BYTES_MAX = 1 << 20
+_DEPTH_MAX = 8
 
 
 def sql_routes(store: StoreReader) -> Sequence[BaseRoute]:
@@ -28,9 +30,9 @@ def sql_routes(store: StoreReader) -> Sequence[BaseRoute]:
             if len(body) > _BODY_BYTES_MAX:
                 return problem(413, "too large", f"a statement has at most {_BODY_BYTES_MAX} bytes")
         try:
-            document = json.loads(bytes(body))
+            document = loads(bytes(body), depth_max=_DEPTH_MAX)
             query = document["query"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (JsonRefused, KeyError, TypeError):
             return problem(422, "not a query", 'send {"query": "SELECT ..."}')
         if not isinstance(query, str):
             return problem(422, "not a query", "query must be text")
