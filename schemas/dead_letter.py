@@ -27,6 +27,7 @@ class Reason(StrEnum):
     MALFORMED_JSON = "malformed_json"
     UNKNOWN_FORMAT = "unknown_format"  # JSON, but no notification that the source knows
     UNUSABLE_RECORD = "unusable_record"  # one record of a notification
+    WRONG_PAYLOAD = "wrong_payload"  # the schema of its event name says otherwise
     UNDECODABLE_NAME = "undecodable_name"  # a file name that is not UTF-8
     UNROUTABLE = "unroutable"  # matching failed
     UNKNOWN_TRIGGER = "unknown_trigger"  # a candidate of a trigger that was never defined

@@ -8,6 +8,7 @@ import httpx
 from starlette.routing import BaseRoute
 
 from schemas.codec import fixed_codec
+from schemas.event_type import EventTypes
 from schemas.record import DeadLetter, EventRecord
 from streams.errors import EnsueError
 from streams.gateway.outbound import Outbound
@@ -70,6 +71,7 @@ class GatewayCase:
         outbound: Outbound | None = None,
         extra_routes: Sequence[BaseRoute] = (),
         form: BodyForm | None = None,
+        types: EventTypes | None = None,
         **limits: Any,
     ) -> None:
         self.log = ListLog()
@@ -84,6 +86,7 @@ class GatewayCase:
             outbound=outbound,
             extra_routes=extra_routes,
             form=form,
+            types=types,
         )
 
     async def request(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import orjson
 
+from schemas.dead_letter import Reason
 from schemas.event import Event
 from schemas.new_id import new_id
 from streams.clock import Clock
@@ -147,7 +148,12 @@ class PostHook:
             if outcome.status >= 400 and not outcome.body:
                 raise Problem(outcome.status, "refused", "This source does not take that.", headers=headers)
             return Answer(outcome.status, outcome.body, outcome.content_type.encode(), headers)
-        events = [event if event.id else _with_id(event) for event in outcome.events]
+        events, misfits = self._intake.sorted_out(
+            [event if event.id else _with_id(event) for event in outcome.events]
+        )
+        if misfits:
+            reason = Reason.WRONG_PAYLOAD if not outcome.unusable else reason
+            outcome = replace(outcome, unusable=[*outcome.unusable, *(text for _, text in misfits)])
         await self._intake.publish(events)
         count.events += len(events)
         fields: dict[str, object] = {"ids": [event.id for event in events]}

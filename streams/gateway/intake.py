@@ -1,8 +1,10 @@
 """Rows into Kafka, and no answer before the acknowledgement."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from schemas.codec import Codec
+from schemas.dead_letter import Reason
 from schemas.event import Event
 from schemas.shard import shard
 from schemas.topics import Topics
@@ -14,6 +16,7 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.parse import Batch
 from streams.gateway.ports import EventLog, Row
 from streams.gateway.problem import unavailable
+from streams.strict_json import dumps
 
 
 class Intake:
@@ -70,14 +73,18 @@ class Intake:
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Write events that a source made, in order; raises Overload or Transport: then send all again."""
+        fitting, misfits = self.sorted_out(events)
+        for event, text in misfits:
+            raw = dumps(_as_posted(event))
+            await self.bury(raw, source=event.source, reason=Reason.WRONG_PAYLOAD, error=text)
         rows: list[Row] = []
-        for event in events:
+        for event in fitting:
             try:
                 rows.append(self._writer.row_of(event))
             except ItemRefused as refused:
                 text = f"{event.event} of {event.resource_id[:200]} (id {event.id}): {refused.reason}"
                 raw = event.resource_id.encode()
-                await self.bury(raw, source=event.source, reason="too_large", error=text)
+                await self.bury(raw, source=event.source, reason=Reason.TOO_LARGE, error=text)
         if not rows:
             return
         failed = await self._log.append(self._topics.events.name, rows)
@@ -85,6 +92,20 @@ class Intake:
             self._metrics.unacknowledged_rows += len(failed)
             raise Transport(f"{len(failed)} of {len(rows)} events were not acknowledged; send all again")
         self._metrics.accepted_rows += len(rows)
+
+    def sorted_out(self, events: Sequence[Event]) -> tuple[list[Event], list[tuple[Event, str]]]:
+        """Return the events whose payloads fit their schemas, and the others with field and reason."""
+        fitting: list[Event] = []
+        misfits: list[tuple[Event, str]] = []
+        for event in events:
+            try:
+                self._writer.check_payload(event)
+            except ItemRefused as refused:
+                who = f"{event.event} of {event.resource_id[:200]} (id {event.id})"
+                misfits.append((event, f"{who}: {refused.field}: {refused.reason}"))
+            else:
+                fitting.append(event)
+        return fitting, misfits
 
     async def bury(
         self,
@@ -109,3 +130,15 @@ class Intake:
         """Write a record once more as it lay in a topic; raises Overload or Transport."""
         if await self._log.append(topic, [row]):
             raise Transport(f"the record was not acknowledged by {topic}; try again")
+
+
+def _as_posted(event: Event) -> dict[str, Any]:
+    """Return an event as POST /events takes it, so that a mended dead letter can be posted."""
+    return {
+        "id": event.id,
+        "event": event.event,
+        "resource": dict(event.resource),
+        "related": [dict(labels) for labels in event.related],
+        "payload": dict(event.payload),
+        "occurred": event.occurred.isoformat(),
+    }

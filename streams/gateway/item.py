@@ -1,13 +1,15 @@
 """One posted event: its fields checked, its record written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from schemas.event import DEPTH_MAX, ID_LABEL, PREFECT_ID_LABEL, PREFECT_ROLE_LABEL, ROLE_LABEL, Event, micros
 from schemas.event_record import to_record
+from schemas.event_type import EventType, EventTypes
+from schemas.misfit import Misfit
 from schemas.shard import shard
 from streams.gateway.avro_event import encode_event, encode_record, micros_bytes
 from streams.gateway.ids import canonical_id
@@ -16,6 +18,7 @@ from streams.settings import LimitSettings
 from streams.strict_json import dumps
 
 RESOURCE_ID_CHARS_MAX = 8192  # a path of Linux has at most 4,096 bytes
+PAYLOAD = "payload"
 RESERVED = "ensue."  # what Ensue says of itself; nobody else may say it
 _FIELDS = frozenset(
     {
@@ -54,12 +57,14 @@ class Writer:
         header: The 5 framing bytes of our version of the event schema.
         partitions: Of the events topic.
         limits: What is refused.
+        types: Names whose payloads have a schema.
 
     """
 
     header: bytes
     partitions: int
     limits: LimitSettings
+    types: EventTypes = field(default_factory=EventTypes)
 
     def row_of(self, event: Event) -> Row:
         """Return the row of an event that our own code made; raises ItemRefused when it is too large."""
@@ -67,6 +72,12 @@ class Writer:
         value = encode_record(self.header, to_record(event))
         self._fits(value)
         return _partition(key, self.partitions), key.encode(), value
+
+    def check_payload(self, event: Event) -> None:
+        """Raise ItemRefused when the event's name has a schema that its payload does not fit."""
+        kind = self.types.by_name.get(event.event)
+        if kind is not None:
+            _check_type(kind, event.payload)
 
     def row(self, item: Any, *, drawn_id: str, received: bytes, source: bytes = b"") -> tuple[str, Row]:
         """Return id and row of a posted item; `drawn_id` counts when it brings none. Raises ItemRefused."""
@@ -92,6 +103,9 @@ class Writer:
         at = get("occurred")
         related = get("related")
         payload = get("payload")
+        kind = self.types.by_name.get(name)
+        if kind is not None:
+            _check_type(kind, {} if payload is None else payload)
         depth = get("depth", 0)
         if depth != 0 or type(depth) is not int:
             _check_depth(depth)
@@ -172,6 +186,15 @@ def _id(item: Mapping[str, Any], field: str) -> str:
     if found is None:
         raise ItemRefused(field, "must be a UUID, for example 01890a5d-ac96-774b-bcce-b302099a8057")
     return found
+
+
+def _check_type(kind: EventType, payload: Any) -> None:
+    try:
+        kind.check(payload)
+    except Misfit as misfit:
+        place = f".{misfit.path}" if misfit.path else ""
+        reason = f"{misfit.reason} (schema of {kind.name}, version {kind.newest.number})"
+        raise ItemRefused(f"{PAYLOAD}{place}", reason) from None
 
 
 def _payload(payload: Any) -> bytes:

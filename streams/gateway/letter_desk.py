@@ -114,6 +114,8 @@ class LetterDesk:
         events = [
             event if event.id else _with_id(event, letter.id, at) for at, event in enumerate(taken.events)
         ]
+        events, misfits = self._intake.sorted_out(events)
+        taken = Taken(events=events, unusable=[*taken.unusable, *(text for _, text in misfits)])
         await self._intake.publish(events)
         outcome = "taken" if not taken.unusable else "partly" if events else "unusable"
         return await self._note(
@@ -130,7 +132,9 @@ class LetterDesk:
         source = self._hooks.get(letter.source)
         if source is None and letter.from_topic is not None:
             place = f"{letter.from_topic}[{letter.from_partition}] at offset {letter.from_offset}"
-            raise BadInput(f"dead letter {letter.id} lies in {place}; write it, mended, into that topic again")
+            raise BadInput(
+                f"dead letter {letter.id} lies in {place}; write it, mended, into that topic again"
+            )
         if source is None:
             raise BadInput(
                 f"dead letter {letter.id} came by {letter.source}, which is no source at /hooks now; "

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from schemas.codec import Codec
+from schemas.event_type import EventTypes
 from streams.clock import Clock, SystemClock
 from streams.gateway.app import Gateway
 from streams.gateway.beside import beside
@@ -57,13 +58,19 @@ class Served:
         form: BodyForm | None = None,
         more_metrics: Callable[[], bytes] = bytes,
         heard: Heard | None = None,
+        types: EventTypes | None = None,
     ) -> None:
         clock = clock or SystemClock()
         kafka, limits = settings.kafka, settings.limits
         names = kafka.topics()
         self.metrics = Metrics()
         self.in_flight = InFlight(bytes_max=limits.in_flight_bytes)
-        writer = Writer(header=codec.header("event"), partitions=names.events.partitions, limits=limits)
+        writer = Writer(
+            header=codec.header("event"),
+            partitions=names.events.partitions,
+            limits=limits,
+            types=types or EventTypes(),
+        )
         self.intake = Intake(log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s)
         self.readiness = Readiness(self.intake, probe, lag, clock, host=socket.gethostname())
         fallback: ASGIApp | None = beside(extra_routes) if extra_routes else None
@@ -95,6 +102,7 @@ async def serve(
     extra_routes: Sequence[BaseRoute] = (),
     more_metrics: Callable[[], bytes] = bytes,
     heard: Heard | None = None,
+    types: EventTypes | None = None,
     on_listening: Callable[[int, Intake], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -112,6 +120,7 @@ async def serve(
         extra_routes: Starlette routes for what the gateway does not serve itself.
         more_metrics: Further lines of /metrics, in Prometheus' text form.
         heard: What those who listen hear; without it nobody can listen.
+        types: Names whose payloads have a schema; whoever follows the registry replaces what is in it.
         on_listening: Called once with the port and the intake that watching sources publish to.
         stop: Ends it, when the caller handles signals itself.
 
@@ -128,6 +137,7 @@ async def serve(
         form=form,
         more_metrics=more_metrics,
         heard=heard,
+        types=types,
     )
     sock = bind(settings.host, settings.port)
     await run_app(
