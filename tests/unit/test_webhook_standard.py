@@ -94,7 +94,7 @@ async def test_the_window_is_closed_on_both_sides(name: str) -> None:
 
 
 async def test_the_published_vector_is_taken() -> None:
-    """The vector of the specification's libraries, as it stands there."""
+    """The vectors of the specification's libraries (v1) and of Svix's server (v1a), as they stand there."""
     headers = {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
@@ -103,6 +103,12 @@ async def test_the_published_vector_is_taken() -> None:
     body = b'{"test": 2432232314}'
     event = the_event(await delivered("standard-webhooks", headers, body, SECRET, at_s=1614265330))
     assert (event["event"], event["payload"]) == ("webhook.received", {"test": 2432232314})
+    public = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+    asymmetric_text = (
+        "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+    )
+    both = {**headers, "webhook-signature": asymmetric_text}
+    the_event(await delivered("standard-webhooks", both, body, public, at_s=1614265330))
     svix = {name.replace("webhook", "svix"): value for name, value in headers.items()}
     again = the_event(await delivered("standard-webhooks", svix, body, SECRET, at_s=1614265330))
     assert again["id"] == event["id"]
