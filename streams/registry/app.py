@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from anyio import to_thread
@@ -163,6 +164,19 @@ async def _delete_version(service: RegistryService, request: Request) -> Respons
     return reply(await to_thread.run_sync(work))
 
 
+async def _schemas(service: RegistryService, request: Request) -> Response:
+    """Every version of every subject, or of those with a prefix; asked again with its ETag, 304."""
+    deleted, latest = _flag(request, "deleted"), _flag(request, "latestOnly")
+    found = service.listing(request.query_params.get("subjectPrefix", ""), deleted=deleted, latest=latest)
+    answer = reply([_document(version) for version in found])
+    tag = f'"{blake2b(bytes(answer.body), digest_size=16).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    answer.headers.update(headers)
+    return answer
+
+
 # --- ids ---
 
 
@@ -279,6 +293,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/subjects/{subject}/versions/{version}/referencedby", _version_referenced_by),
     ("POST", "/subjects/{subject}", _lookup),
     ("DELETE", "/subjects/{subject}", _delete_subject),
+    ("GET", "/schemas", _schemas),
     ("GET", "/schemas/types", _types),
     ("GET", "/schemas/ids/{id}", _by_id),
     ("GET", "/schemas/ids/{id}/schema", _text_by_id),

@@ -4,6 +4,8 @@ import random
 import threading
 import time
 import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -27,6 +29,34 @@ class RegistryUnreachable(Transport, OSError):
 
 class SchemaRefused(ValueError):
     """The registry does not take this schema; the text names field and reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """One version of a subject."""
+
+    subject: str
+    version: int
+    id: int
+    schema: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Return the version that a document of the registry says."""
+        return cls(
+            subject=str(document["subject"]),
+            version=int(document["version"]),
+            id=int(document["id"]),
+            schema=str(document["schema"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Versions, and the tag under which to ask for changes."""
+
+    versions: tuple[Registered, ...]
+    etag: str
 
 
 class HttpRegistry:
@@ -92,6 +122,39 @@ class HttpRegistry:
             self._remember(self._unknown, schema_id, time.monotonic() + _UNKNOWN_FOR_S)
             raise
         self._remember(self._schemas, schema_id, found)
+        return found
+
+    def listing(self, prefix: str, etag: str = "") -> Listing | None:
+        """Return every version of the subjects with a prefix; None when nothing changed since `etag`.
+
+        One attempt; a registry that lists no schemas is asked subject by subject. Raises
+        RegistryUnreachable.
+        """
+        headers = {"if-none-match": etag} if etag else {}
+        try:
+            answer = self._http.get("/schemas", params={"subjectPrefix": prefix}, headers=headers)
+            if answer.status_code == httpx.codes.NOT_MODIFIED:
+                return None
+            if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}:
+                documents = self._one_by_one(prefix)
+            else:
+                documents = answer.raise_for_status().json()
+            versions = [Registered.of(one) for one in documents if str(one["subject"]).startswith(prefix)]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise RegistryUnreachable(
+                f"the schema registry {self.url}/schemas does not answer: {type(error).__name__}: {error}"
+            ) from error
+        return Listing(versions=tuple(versions), etag=answer.headers.get("etag", ""))
+
+    def _one_by_one(self, prefix: str) -> list[dict[str, Any]]:
+        def asked(path: str) -> Any:
+            return self._http.get(path, params={"subjectPrefix": prefix}).raise_for_status().json()
+
+        found: list[dict[str, Any]] = []
+        for subject in asked("/subjects"):
+            if str(subject).startswith(prefix):
+                path = f"/subjects/{quote(subject, safe='')}/versions"
+                found += [asked(f"{path}/{number}") for number in asked(path)]
         return found
 
     def set_level(self, subject: str, level: str) -> None:

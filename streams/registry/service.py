@@ -116,6 +116,15 @@ class RegistryService:
             raise problem.version_not_found(number)
         return versions[wanted]
 
+    def listing(self, prefix: str, *, deleted: bool, latest: bool) -> list[SchemaVersion]:
+        """Return the versions of all subjects with a prefix, in order; `latest`: one of each."""
+        found: list[SchemaVersion] = []
+        for subject in self._state.subjects(deleted=deleted):
+            if subject.startswith(prefix):
+                versions = list(self._state.versions(subject, deleted=deleted).values())
+                found += versions[-1:] if latest else versions
+        return found
+
     # --- compatibility ---
 
     def judge(self, subject: str, schema: str, number: str | None = None) -> list[str]:
