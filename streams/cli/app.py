@@ -2,7 +2,20 @@
 
 import typer
 
-from streams.cli import check_request, deploy, doctor, emit, parts, read, sql, status, up, why
+from streams.cli import (
+    check_request,
+    dead_letters,
+    deploy,
+    doctor,
+    emit,
+    parts,
+    read,
+    sources,
+    sql,
+    status,
+    up,
+    why,
+)
 
 app = typer.Typer(
     name="ensue",
@@ -13,5 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (up, status, doctor, emit, read, why, sql, deploy, check_request, parts):
+for module in (
+    *(up, status, doctor, emit, read, why, sql, deploy),
+    *(sources, dead_letters, check_request, parts),
+):
     module.register(app)

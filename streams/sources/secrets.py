@@ -27,13 +27,10 @@ class CurrentTrust:
         """Read the files once; raises BadInput when one is missing. `now_s` is the Unix time."""
         self._now_s = now_s
         self._name = name
-        self._file = settings.secrets_file
+        self._file = _Watched(name, settings.secrets_file)
+        self._address = _Watched(name, settings.query_token_file)
         token = [] if settings.token is None else [settings.token]
         self._fixed = tuple(secret.get_secret_value().encode() for secret in (*settings.secrets, *token))
-        query_token = None
-        if settings.query_token_file is not None:
-            query_token = _read(name, settings.query_token_file).decode().strip()
-        self._stamp: tuple[int, int, int] | None = None
         self._listed: tuple[Secret, ...] = ()
         self._until_s = float("inf")
         self._trust = Trust(
@@ -43,27 +40,27 @@ class CurrentTrust:
             audience=settings.audience,
             email=settings.email,
             issuers=tuple(settings.issuers),
-            query_token=query_token,
             allowed_origins=tuple(settings.allowed_origins),
             hmac=settings.hmac,
         )
-        if self._file is not None:
-            _read(name, self._file)
+        if settings.query_token_file is not None and self().query_token is None:
+            raise BadInput(f"source {name}: {settings.query_token_file} is empty; write a token into it")
         self()
 
     def __call__(self) -> Trust:
         """Return what is trusted now."""
-        if self._file is None:
-            return self._trust
-        try:
-            found = self._file.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp != self._stamp:
-                self._listed = parse(self._file.read_bytes())
-                self._stamp = stamp
-                self._until_s = 0.0
-        except OSError as error:
-            _log.warning("source %s: %s; the secrets read last stay valid", self._name, error)
+        listed = self._file.changed()
+        if listed is not None:
+            self._listed = parse(listed)
+            self._until_s = 0.0
+        address = self._address.changed()
+        if address is not None:
+            token = next((one.value.decode("utf-8", "replace") for one in parse(address)), None)
+            if token is None:
+                # Nothing to compare with must never mean that everybody may come in.
+                _log.warning("source %s: its token file is empty; the token read last stays valid", self._name)
+            else:
+                self._trust = replace(self._trust, query_token=token)
         now_s = self._now_s()
         if now_s >= self._until_s:
             kept = valid(self._listed, now_s)
@@ -72,8 +69,32 @@ class CurrentTrust:
         return self._trust
 
 
-def _read(name: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"source {name}: {path} cannot be read: {error.strerror}") from None
+class _Watched:
+    """A file that is read when it is another than before; none at all never changes."""
+
+    def __init__(self, name: str, path: Path | None) -> None:
+        """Raises BadInput when the file is missing."""
+        self._name, self._path = name, path
+        self._stamp: tuple[int, int, int] | None = None
+        if path is None:
+            return
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise BadInput(f"source {name}: {path} cannot be read: {error.strerror}") from None
+
+    def changed(self) -> bytes | None:
+        """Return its bytes when they are new."""
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._stamp:
+                return None
+            raw = self._path.read_bytes()
+        except OSError as error:
+            _log.warning("source %s: %s; what was read last stays valid", self._name, error)
+            return None
+        self._stamp = stamp
+        return raw

@@ -202,6 +202,11 @@ def _hook(name: str, source: Source) -> HttpSource | None:
     return hook
 
 
+def check_source(name: str, source: Source) -> None:
+    """Make the source as the gateway would; raises BadInput that says what is wrong with it."""
+    _hook(name, source)
+
+
 def _told(error: Exception) -> str:
     if isinstance(error, ValidationError):
         places = (".".join(map(str, one["loc"])) + ": " + one["msg"] for one in error.errors())

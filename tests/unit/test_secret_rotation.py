@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.errors import BadInput
 from streams.source_settings import HttpSourceSettings
 from streams.sources.secret_file import Secret, finished, parse, rotated, valid, write
 from streams.sources.secrets import CurrentTrust
@@ -83,3 +84,20 @@ def test_an_end_that_cannot_be_read_is_over() -> None:
 def test_a_secret_is_never_shown() -> None:
     """Neither in a log nor in an error."""
     assert "hidden" not in repr(Secret(value=b"hidden"))
+
+
+def test_a_token_of_the_address_is_read_again(tmp_path: Path) -> None:
+    """One is valid at a time: the file's; an empty one never lets everybody in."""
+    path = tmp_path / "token"
+    write(path, [Secret(value=b"one")])
+    settings = HttpSourceSettings.model_validate({"kind": "azure", "query_token_file": path})
+    current = CurrentTrust("inbox", settings)
+    assert current().query_token == "one"
+    write(path, rotated(parse(path.read_bytes()), b"two", now_s=NOW_S, keep_s=0))
+    assert current().query_token == "two"
+    path.write_bytes(b"\n")
+    assert current().query_token == "two"
+    with pytest.raises(BadInput, match="is empty"):
+        CurrentTrust("inbox", settings)
+    path.unlink()
+    assert current().query_token == "two"

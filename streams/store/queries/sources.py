@@ -27,3 +27,15 @@ def last_word(store: StoreReader, resource_id: str) -> Row | None:
     """Return the newest of a source's `silent` and `resumed` with its `last_event_at`; None: neither."""
     rows = store.rows("source_words", {"resource": resource_id})
     return rows[0] if rows else None
+
+
+def known_objects(store: StoreReader, places: Sequence[str], since: datetime) -> list[Row]:
+    """Return what is stored since then of objects between the first and the last of `places`.
+
+    Each row is one change: resource_id, gone (a deletion), etag, version, size, at.
+    """
+    if not places:
+        return []
+    ordered = sorted(places, key=str.encode)  # as the store compares texts
+    bounds = {"first": ordered[0], "last": ordered[-1], "since": time_value(since, end=False)}
+    return store.rows("objects_known", bounds)
