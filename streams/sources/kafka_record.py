@@ -46,6 +46,9 @@ class RecordWording:
     occurred: TextTemplate | None = None
 
 
+_NOTHING = RecordWording()
+
+
 def record_wording(
     *, event: str | None = None, resource: str | None = None, occurred: str | None = None
 ) -> RecordWording:
@@ -100,10 +103,12 @@ class RecordReading:
         events = []
         for number, event in enumerate(found.events):
             told = {**names, "value": event.payload if value is None else value.json}
-            made = replace(self._mapped(event, told), received=received)
-            if not made.id:
-                own = self._id(record, number)
-                made = replace(made, id=own, correlation_id=own)
+            changes = {"received": received, **self._worded(event, told)}
+            if not event.id:
+                changes["id"] = changes["correlation_id"] = self._id(record, number)
+            made = replace(event, **changes)
+            checked_name(made.event)
+            checked_place(made.resource_id)
             self._fits(made)
             events.append(made)
         return replace(found, events=events)
@@ -152,11 +157,13 @@ class RecordReading:
         place = (self.cluster, record.topic, record.partition, record.offset)
         return derived_id("kafka", *place, *((number,) if number else ()), ms=max(record.timestamp_ms, 0))
 
-    def _mapped(self, event: Event, names: Mapping[str, Any]) -> Event:
-        """Return the event as the source's templates want it; all of them see it as it was."""
+    def _worded(self, event: Event, names: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the source's templates change; all of them see the event as it was."""
         wording = self.wording
-        names = {**names, "event": event_view(event)}
         changes: dict[str, Any] = {}
+        if wording == _NOTHING:
+            return changes
+        names = {**names, "event": event_view(event)}
         if wording.event is not None:
             changes["event"] = wording.event.of(names)
         if wording.resource is not None:
@@ -164,10 +171,7 @@ class RecordReading:
             changes |= {"resource_id": place, "resource": {**event.resource, ID_LABEL: place}}
         if wording.occurred is not None:
             changes["occurred"] = _told_time(wording.occurred.of(names))
-        changed = replace(event, **changes)
-        checked_name(changed.event)
-        checked_place(changed.resource_id)
-        return changed
+        return changes
 
     def _fits(self, event: Event) -> None:
         size = len(dumps(event.payload)) + len(dumps(dict(event.resource))) + len(event.resource_id.encode())
