@@ -97,6 +97,7 @@ class Way:
         self._subscription: Subscription | None = None
         self._reading: Reading | None = None
         self._joined_at: Positions = ()
+        self._ahead = False
 
     async def join(self) -> None:
         """Listen to the hub from now on."""
@@ -105,6 +106,7 @@ class Way:
         if self._reading is not None:
             # Whoever comes from another gateway may be ahead of this one's tail.
             self._joined_at = _later(self._joined_at, self._reading.start)
+            self._ahead = self._joined_at != self._shared.hub.positions
 
     async def go_back(self, after: Positions) -> None:
         """Open the log at a position."""
@@ -133,16 +135,16 @@ class Way:
         assert subscription is not None
         events = await subscription.take(self._shared.heartbeat_s)
         # Whatever was handed out so far has been taken, so the hub stands where this reader stands.
-        position = hub.positions
-        if _later(position, joined_at) == position:
-            return Batch(events, encode(position))
-        partitions = len(joined_at)
-        ahead = [
-            Out(event, encode(_later(decode(text, partitions), joined_at)))
-            for event, text in events
-            if event.offset >= joined_at[event.partition]
-        ]
-        return Batch(ahead, encode(_later(position, joined_at)))
+        position = _later(hub.positions, joined_at)
+        if self._ahead:
+            partitions = len(joined_at)
+            events = [
+                Out(event, encode(_later(decode(text, partitions), joined_at)))
+                for event, text in events
+                if event.offset >= joined_at[event.partition]
+            ]
+            self._ahead = hub.positions != position
+        return Batch(events, encode(position))
 
     async def _history(self, reading: Reading) -> AsyncGenerator[Batch, None]:
         at = list(reading.start)
