@@ -119,6 +119,7 @@ async def test_both_versions_of_signatures_are_good(version: str, subject: dict[
     event = source.only()
     assert (event.event, event.resource_id) == ("sns.notification", TOPIC)
     assert event.payload["Message"] == "Hello world!"
+    assert not {"Signature", "UnsubscribeURL", "SigningCertURL"} & event.payload.keys()
     assert source.outbound.asked == [CERT]
 
 
@@ -328,6 +329,15 @@ async def test_raw_delivery_wants_a_secret() -> None:
     foreign = {**RAW, "x-amz-sns-topic-arn": TOPIC + "2"}
     assert (await case(trust).send(records, foreign, query="token=tok")).status_code == 401
     assert (await case().send(records, RAW)).status_code == 401
+
+
+async def test_a_signed_message_sent_again_as_raw_is_the_same_event() -> None:
+    """Headers are not signed: with them a captured message gets no other id."""
+    source = case()
+    await source.send(signed(notification()), TEXT)
+    for number in ("m-1", "m-2"):
+        await source.send(signed(notification()), {**RAW, "x-amz-sns-message-id": number})
+    assert len({event.id for event in source.events()}) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"{}", b'{"Type":"Notification"}'])

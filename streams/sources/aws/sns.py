@@ -14,6 +14,9 @@ from streams.sources.aws.sns_message import SUBSCRIBE, UNSUBSCRIBE, is_confirmat
 from streams.sources.fields import Unusable, text_at, time_of
 from streams.sources.json_body import json_body, json_value
 
+# UnsubscribeURL works for everybody who knows it, so neither it nor the signature goes into an event.
+_TOLD = ("MessageId", "TopicArn", "Subject", "Message", "Timestamp", "MessageAttributes")
+
 
 class SnsForm:
     """SNS's envelope; with raw delivery the body is the message itself.
@@ -23,11 +26,11 @@ class SnsForm:
 
     def read(self, delivery: Delivery, source: str) -> Outcome:
         """Return the message's events, or what its handshake wants; raises Poison."""
-        if "true" in delivery.headers.all("x-amz-sns-rawdelivery"):
-            return _raw(delivery, source)
-        document = json_body(delivery)
-        if not is_envelope(document):
-            return message_events(document, source)
+        document = _envelope(delivery)
+        if document is None:
+            if "true" in delivery.headers.all("x-amz-sns-rawdelivery"):
+                return _raw(delivery, source)
+            return message_events(json_body(delivery), source)
         if document["Type"] == UNSUBSCRIBE:
             return Reply()  # its SubscribeURL would subscribe us again
         if document["Type"] == SUBSCRIBE:
@@ -36,6 +39,15 @@ class SnsForm:
                 raise Poison("SubscribeURL is no address of SNS", reason="unusable_record")
             return Call(url=str(url), reply=Reply())
         return _notification(document, source)
+
+
+def _envelope(delivery: Delivery) -> Mapping[str, Any] | None:
+    """Return the body when it is an envelope, whatever headers say: they are not signed."""
+    try:
+        document = json_body(delivery)
+    except Poison:
+        return None
+    return document if isinstance(document, Mapping) and is_envelope(document) else None
 
 
 def _notification(document: Mapping[str, Any], source: str) -> Taken:
@@ -48,7 +60,8 @@ def _notification(document: Mapping[str, Any], source: str) -> Taken:
     except Unusable as error:
         raise Poison(f"a notification of SNS: {error}", reason="unusable_record") from None
     identity = derived_id("sns", document["TopicArn"], number, ms=int(occurred.timestamp() * 1000))
-    return _other(identity, document["TopicArn"], occurred, document, source)
+    payload = {name: document[name] for name in _TOLD if name in document}
+    return _other(identity, document["TopicArn"], occurred, payload, source)
 
 
 def _raw(delivery: Delivery, source: str) -> Taken:
