@@ -30,8 +30,8 @@ def is_cloud_event(content_type: str, headers: Mapping[bytes, bytes]) -> bool:
 def events_of(delivery: Delivery, *, depth_max: int) -> tuple[int, Iterator[Read]]:
     """Return how many events a message has and what reads each of them (raises Invalid).
 
-    Raises Poison when the message as a whole cannot be read: malformed_json, or unknown_format for an event
-    format that is not JSON and for a batch that is no array.
+    Raises Poison when the message as a whole cannot be read: malformed_json, unknown_format for an event
+    format that is not JSON, unusable_record for a batch that is no array.
     """
     try:
         content_type = delivery.headers.one("content-type") or ""
@@ -45,7 +45,7 @@ def events_of(delivery: Delivery, *, depth_max: int) -> tuple[int, Iterator[Read
         return 1, iter([lambda: from_json(document)])
     document = _json(delivery.body, depth_max + 1)
     if not isinstance(document, list):
-        raise Poison(f"the body of {BATCHED} must be a JSON array of CloudEvents", reason=UNKNOWN_FORMAT)
+        raise Poison(f"the body of {BATCHED} must be a JSON array of CloudEvents", reason="unusable_record")
     return len(document), _each(document)
 
 
