@@ -10,6 +10,7 @@ from streams.cli import (
     emit,
     parts,
     read,
+    schemas,
     sources,
     sql,
     status,
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    *(up, status, doctor, emit, read, why, sql, deploy),
+    *(up, status, doctor, emit, read, why, sql, deploy, schemas),
     *(sources, dead_letters, check_request, parts),
 ):
     module.register(app)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import LoadError
+from flows.loader import Definition as Loaded
 from flows.loader import collect, load
 from streams.catalog.definition import Definition, deployment_id, version_of
 from streams.catalog.log import KafkaDefinitionsLog
@@ -15,6 +16,7 @@ from streams.kafka.admin import ensure_topics, wait_ready
 from streams.registry.register import build_codec
 from streams.settings import Settings
 from streams.wiring.common import START_WITHIN_S, topics_of
+from streams.wiring.event_types import register_types
 
 
 def prepare(settings: Settings) -> None:
@@ -31,12 +33,14 @@ def deploy_files(
 
     Raises BadInput with the user's own traceback when a file cannot be loaded.
     """
-    definitions = [definition for path in files for definition in definitions_of(path)]
+    schemas: dict[str, str] = {}
+    definitions = [definition for path in files for definition in definitions_of(path, schemas)]
     if not definitions:
         raise BadInput(
             f"no flow with a trigger in {', '.join(map(str, files))}; give a flow on=..., as in the README"
         )
     prepare(settings)
+    register_types(settings, list(schemas.items()))  # before the flows that rely on them
     log = KafkaDefinitionsLog(settings.kafka, topics_of(settings).triggers.name)
     owner = deployment_id(deployment)
     written = publish(log, build_codec(settings), deployment_id=owner, definitions=definitions, by=by)
@@ -52,14 +56,18 @@ def deploy_files(
     ]
 
 
-def definitions_of(path: Path) -> list[Definition]:
-    """Load a flow file and return its triggers as they are published."""
+def definitions_of(path: Path, schemas: dict[str, str] | None = None) -> list[Definition]:
+    """Load a flow file and return its triggers as they are published.
+
+    Typed flows put (event name → schema text) into `schemas`. Raises BadInput.
+    """
     try:
         found = collect(load(path))
     except LoadError as error:
         raise BadInput("\n".join(filter(None, [str(error), error.traceback]))) from error
     definitions = []
     for one in found:
+        _gather(one, schemas if schemas is not None else {})
         for trigger in one.triggers:
             text = json.dumps(trigger, separators=(",", ":"), ensure_ascii=False)
             definitions.append(
@@ -75,3 +83,12 @@ def definitions_of(path: Path) -> list[Definition]:
                 )
             )
     return definitions
+
+
+def _gather(flow: Loaded, schemas: dict[str, str]) -> None:
+    for name, text in flow.event_schemas.items():
+        if schemas.setdefault(name, text) != text:
+            raise BadInput(
+                f"flow {flow.flow} types {name} otherwise than another flow of this deployment: let both use "
+                "one model"
+            )
