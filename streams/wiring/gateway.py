@@ -27,6 +27,7 @@ from streams.store.queries.known import known_events
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import started_codec, topics_of
 from streams.wiring.event_route import event_routes
+from streams.wiring.event_types import known_types
 from streams.wiring.internal_routes import InternalRoutes
 from streams.wiring.kafka_source import kafka_watch
 from streams.wiring.live import heard
@@ -40,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 def run(settings: Settings) -> None:
     """Take events in until SIGTERM."""
-    codec = started_codec(settings)
+    codec, types = started_codec(settings), known_types(settings)
     store = StoreReader(settings.clickhouse)
     producer = EventProducer(settings.kafka, client_id="ensue-gateway", linger_ms=0)
     lag = StoredLag(settings.kafka, topics_of(settings), store, SystemClock())
@@ -83,6 +84,7 @@ def run(settings: Settings) -> None:
             form=CloudEventsBody(settings.cloudevents_origins),
             more_metrics=topics.text,
             heard=heard(settings, codec, store),
+            types=types,
             extra_routes=[*sql_routes(store), *event_routes(store), *internal.routes()],
             on_listening=listening,
             stop=ended,
