@@ -25,7 +25,7 @@ from streams.settings import KafkaSettings
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _ASK_S = 10.0
-_COMMIT_EVERY_S = 1.0
+_COMMIT_EVERY_S, _COMMIT_AGAIN_S = 1.0, 60.0
 _CLOSE_WITHIN_S = 5.0
 _ASK_AGAIN_S = 2.0
 _EARLY_MAX = 100
@@ -122,7 +122,7 @@ class TopicReader:
         self._done: dict[Place, int] = {}
         self._stored: dict[Place, int] = {}
         self._asked_s = 0.0
-        self._committed_s = 0.0
+        self._committed_s = self._repeated_s = 0.0
 
     async def open(self) -> TopicFacts:
         """Join the group once the topic is there; raises BadInput (refused, missing) or Transport (away)."""
@@ -153,7 +153,10 @@ class TopicReader:
             self._thread.shutdown(wait=False)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        except KafkaException as error:
+            raise Transport(f"topic {self._topic} cannot be read now: {error.args[0]}") from error
 
     def _open(self) -> TopicFacts:
         try:
@@ -229,6 +232,10 @@ class TopicReader:
 
     def _note(self, positions: Mapping[Place, int]) -> None:
         owned = self._opened().owned
+        now_s = time.monotonic()
+        if now_s - self._repeated_s >= _COMMIT_AGAIN_S:
+            # Nobody hears of a commit that was refused: what did not move since is said once more.
+            self._repeated_s, self._stored = now_s, {}
         self._done |= {
             place: at for place, at in positions.items() if place in owned and self._stored.get(place) != at
         }
