@@ -1,6 +1,7 @@
 """An HTTP request as the handlers see it, and the answers they give; plain ASGI, no framework."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from streams.gateway.problem import Problem
@@ -48,15 +49,9 @@ def answer_of(problem: Problem) -> Answer:
 async def respond(send: Send, answer: Answer) -> None:
     """Send a whole answer."""
     body = answer.body
-    await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [
-                (b"content-type", answer.content_type),
-                (b"content-length", b"%d" % len(body)),
-                *answer.headers,
-            ],
-        }
-    )
+    headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(body))]
+    if answer.status == HTTPStatus.NO_CONTENT:  # RFC 9110 8.6: a 204 must not have a length
+        headers = []
+    headers += answer.headers
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
