@@ -1,13 +1,15 @@
 """Rows into Kafka, and no answer before the acknowledgement."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from schemas.codec import Codec
 from schemas.dead_letter import Reason
-from schemas.event import Event
+from schemas.event import Event, from_micros
 from schemas.shard import shard
 from schemas.topics import Topics
+from streams.clock import Clock, SystemClock
 from streams.errors import Overload, Transport
 from streams.gateway.dead_letter import dead_letter
 from streams.gateway.gathered_log import GatheredLog
@@ -34,12 +36,14 @@ class Intake:
         metrics: Metrics,
         *,
         ack_timeout_s: float,
+        clock: Clock | None = None,
     ) -> None:
         self._log = GatheredLog(log, ack_timeout_s=ack_timeout_s)
         self._codec = codec
         self._topics = topics
         self._writer = writer
         self._metrics = metrics
+        self._clock = clock or SystemClock()
 
     async def accept(self, batch: Batch) -> None:
         """Return once all rows are acknowledged; raises Problem 503 with the assigned ids otherwise."""
@@ -78,9 +82,11 @@ class Intake:
             raw = dumps(_as_posted(event))
             await self.bury(raw, source=event.source, reason=Reason.WRONG_PAYLOAD, error=text)
         rows: list[Row] = []
+        received = from_micros(self._clock.now_us())
         for event in fitting:
             try:
-                rows.append(self._writer.row_of(event))
+                # `occurred` is a stranger's clock; when a source spoke last is told by ours.
+                rows.append(self._writer.row_of(replace(event, received=received)))
             except ItemRefused as refused:
                 text = f"{event.event} of {event.resource_id[:200]} (id {event.id}): {refused.reason}"
                 raw = event.resource_id.encode()

@@ -71,7 +71,9 @@ class Served:
             limits=limits,
             types=types or EventTypes(),
         )
-        self.intake = Intake(log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s)
+        self.intake = Intake(
+            log, codec, names, writer, self.metrics, ack_timeout_s=limits.ack_timeout_s, clock=clock
+        )
         self.readiness = Readiness(self.intake, probe, lag, clock, host=socket.gethostname())
         fallback: ASGIApp | None = beside(extra_routes) if extra_routes else None
         origin = OriginCheck(settings.allowed_hosts, settings.host)
@@ -104,6 +106,7 @@ async def serve(
     heard: Heard | None = None,
     types: EventTypes | None = None,
     on_listening: Callable[[int, Intake], None] | None = None,
+    on_made: Callable[[Readiness], None] | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`; requests in flight are answered first, within 12 s.
@@ -122,6 +125,7 @@ async def serve(
         heard: What those who listen hear; without it nobody can listen.
         types: Names whose payloads have a schema; whoever follows the registry replaces what is in it.
         on_listening: Called once with the port and the intake that watching sources publish to.
+        on_made: Called before that with what tells whether events can come in.
         stop: Ends it, when the caller handles signals itself.
 
     """
@@ -139,6 +143,8 @@ async def serve(
         heard=heard,
         types=types,
     )
+    if on_made is not None:
+        on_made(served.readiness)
     sock = bind(settings.host, settings.port)
     await run_app(
         served.app,

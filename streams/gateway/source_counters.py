@@ -37,7 +37,7 @@ class SourceCounters:
         """Return them in Prometheus' text form; a source's name is a key of ensue.toml."""
         lines = []
         for name, count in sorted(self._counts.items()):
-            label = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            label = escaped(name)
             for what, value in (
                 ("deliveries_total", count.deliveries),
                 ("events_total", count.events),
@@ -47,3 +47,7 @@ class SourceCounters:
             ):
                 lines.append(f'ensue_source_{what}{{source="{label}"}} {value}')
         return "".join(f"{line}\n" for line in lines).encode()
+
+def escaped(label: str) -> str:
+    """Return a label's value as Prometheus' text form has it."""
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

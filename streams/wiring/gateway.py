@@ -33,6 +33,7 @@ from streams.wiring.kafka_source import kafka_watch
 from streams.wiring.live import heard
 from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
+from streams.wiring.spoken import Silence
 from streams.wiring.sql_route import sql_routes
 from streams.wiring.stored_letters import StoredLetters
 
@@ -58,13 +59,15 @@ def run(settings: Settings) -> None:
         letters = StoredLetters(store, settings.kafka)
         secret = operator_secret(settings.data)
         internal = InternalRoutes(secret, letters, sources, lambda: sources.configured)
+        silence = Silence(settings, store, lambda: sources.configured)
 
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
             internal.begin(intake)
-            task = asyncio.create_task(sources.run(intake, partial(watch_of, settings, topics)))
-            task.add_done_callback(crashed)
-            beside.append(task)
+            for work in (sources.run(intake, partial(watch_of, settings, topics)), silence.run(intake)):
+                task = asyncio.create_task(work)
+                task.add_done_callback(crashed)
+                beside.append(task)
 
         def crashed(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and task.exception() is not None:
@@ -82,11 +85,12 @@ def run(settings: Settings) -> None:
             hooks=sources,
             outbound=HttpsOutbound(),
             form=CloudEventsBody(settings.cloudevents_origins),
-            more_metrics=topics.text,
+            more_metrics=lambda: topics.text() + silence.metrics(),
             heard=heard(settings, codec, store),
             types=types,
             extra_routes=[*sql_routes(store), *event_routes(store), *internal.routes()],
             on_listening=listening,
+            on_made=silence.made,
             stop=ended,
         )
         for task in beside:

@@ -45,11 +45,22 @@ class StoredLag:
             self._stored = stored_offsets(self._store)
         retention_ms = int(self._topic.config["retention.ms"])
         now_ms = self._clock.now_us() // 1000
+        oldest_ms = self._oldest_unstored_ms(now_ms)
+        return max(0.0, (now_ms - oldest_ms) / retention_ms) if retention_ms > 0 else 0.0
+
+    def complete_us(self) -> int:
+        """Return the time up to which all that is in Kafka is in the store, µs, as of now. Blocks.
+
+        Raises Transport when Kafka or the store does not answer.
+        """
+        self._stored = stored_offsets(self._store)
+        return self._oldest_unstored_ms(self._clock.now_us() // 1000) * 1000
+
+    def _oldest_unstored_ms(self, now_ms: int) -> int:
         with LogReader(self._settings, client_id="ensue-sink-lag") as reader:
-            oldest_ms = min(
+            return min(
                 (self._oldest_ms(reader, p, now_ms) for p in range(self._topic.partitions)), default=now_ms
             )
-        return max(0.0, (now_ms - oldest_ms) / retention_ms) if retention_ms > 0 else 0.0
 
     def _oldest_ms(self, reader: LogReader, partition: int, now_ms: int) -> int:
         """Return the log time of the oldest record of a partition that is not stored."""

@@ -23,10 +23,16 @@ def marked(store: StoreReader, source: str, mark: str, since: datetime) -> list[
     )
 
 
-def last_word(store: StoreReader, resource_id: str) -> Row | None:
-    """Return the newest of a source's `silent` and `resumed` with its `last_event_at`; None: neither."""
-    rows = store.rows("source_words", {"resource": resource_id})
-    return rows[0] if rows else None
+def last_words(store: StoreReader, resource_ids: Sequence[str]) -> dict[str, Row]:
+    """Return the newest of `silent` and `resumed` as `word`, with its `last_event_at`, by resource id."""
+    rows = store.rows("source_words", {"resources": list(resource_ids)})
+    return {row["resource_id"]: row for row in rows}
+
+
+def last_heard(store: StoreReader, names: Sequence[str], since_us: int) -> dict[str, int]:
+    """Return when each source's newest event was received, µs, of what was received since then."""
+    rows = store.rows("sources_heard", {"names": list(names), "since_us": since_us})
+    return {row["source"]: int(row["last_us"]) for row in rows}
 
 
 def known_objects(store: StoreReader, places: Sequence[str], since: datetime) -> list[Row]:
