@@ -116,6 +116,17 @@ def test_the_identity_of_the_sender_stays() -> None:
     assert plain.id == mapped.id
 
 
+def test_one_source_cannot_take_the_ids_of_another() -> None:
+    """The same delivery id at two sources is two events: who knows one secret holds nothing else back."""
+    delivery = Delivery(headers=Headers.of({**JSON, "idempotency-key": "a"}), body=b"{}", at_s=AT_S)
+    ids = set()
+    for name in ("mine", "yours", "mine"):
+        taken = hook_source("none", name, Trust).receive(delivery, Nobody())
+        assert isinstance(taken, Taken)
+        ids.add(taken.events[0].id)
+    assert len(ids) == 2
+
+
 def test_no_credential_reaches_a_template() -> None:
     """Authorization, cookies, signatures and tokens in headers, query and Slack's body are not there."""
     names = (

@@ -4,9 +4,13 @@ import base64
 import json
 
 import pytest
+from pydantic import SecretStr
 
+from streams.errors import BadInput
+from streams.source_settings import HttpSourceSettings
 from streams.sources.kinds import hook_source, lacking
 from streams.sources.trust import Trust
+from streams.wiring.live_sources import LiveSources
 from tests.gateway_case import GatewayCase
 from tests.webhook_case import BODY, delivered, must_be_refused, the_event
 
@@ -65,6 +69,23 @@ async def test_nothing_is_let_in_without_a_secret_that_counts() -> None:
     for kind in ("basic", "bearer", "github", "stripe", "slack", "shopify", "hmac", "standard-webhooks"):
         assert "no secret" in lacking(kind, Trust())
         assert "no secret" in lacking(kind, Trust(secrets=(b"",)))
+
+
+def test_a_source_that_lets_nobody_in_says_so_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    """A missing secret is a warning with the source's name; a template that cannot be ends the start."""
+    caplog.set_level("WARNING")
+    LiveSources({"gh": HttpSourceSettings(kind="github"), "open": HttpSourceSettings(kind="none")})
+    (record,) = caplog.records
+    assert "source gh of kind github: it has no secret" in record.getMessage()
+    caplog.clear()
+    LiveSources({"gh": HttpSourceSettings(kind="github", secrets=[SecretStr("s")])})
+    assert caplog.records == []
+    for wrong in (
+        HttpSourceSettings(kind="none", event="{{ nonsense }}"),
+        HttpSourceSettings(kind="hmac", hmac={"algorithm": "md5"}),
+    ):
+        with pytest.raises(BadInput, match="source gh: "):
+            LiveSources({"gh": wrong})
 
 
 async def test_a_token_is_taken_and_others_are_not() -> None:
