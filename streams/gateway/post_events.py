@@ -62,7 +62,7 @@ class PostEvents:
                 self._writer,
                 received_us=self._clock.now_us(),
                 idempotency_key=key,
-                empty=form is not None,
+                foreign=form is not None,
             )
             del body
             share.take(sum(len(row[2]) for row in batch.rows) + _ROW_OVERHEAD_BYTES * len(batch.rows))

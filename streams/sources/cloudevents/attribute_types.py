@@ -2,7 +2,9 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
+_KNOWN = 512  # times and URIs remembered: the same few come again, and one event's are asked for twice
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 Value = str | int | bool
 
@@ -95,8 +97,13 @@ def replaced(text: str, by: str = "\N{REPLACEMENT CHARACTER}") -> str:
 
 def check_uri_reference(name: str, text: str) -> None:
     """Raise Invalid unless RFC 3986, section 4.1, takes it."""
-    if not _URI_REFERENCE.fullmatch(text):
+    if not _is_uri_reference(text):
         raise Invalid(name, "must be a URI-reference (RFC 3986); percent-encode what it does not allow")
+
+
+@lru_cache(maxsize=_KNOWN)
+def _is_uri_reference(text: str) -> bool:
+    return _URI_REFERENCE.fullmatch(text) is not None
 
 
 def check_absolute_uri(name: str, text: str) -> None:
@@ -107,23 +114,31 @@ def check_absolute_uri(name: str, text: str) -> None:
 
 def timestamp(name: str, text: str) -> datetime:
     """Return the UTC time of RFC 3339 text, cut to µs, a leap second as the next one; raises Invalid."""
+    try:
+        return _timestamp(text)
+    except (ValueError, OverflowError) as error:
+        reason = str(error) if isinstance(error, _NoTime) else "is no day or time of the calendar"
+        raise Invalid(name, reason) from None
+
+
+class _NoTime(ValueError):
+    """Text that is no time; the message says why."""
+
+
+@lru_cache(maxsize=_KNOWN)
+def _timestamp(text: str) -> datetime:
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
-        raise Invalid(name, "must be a time as RFC 3339 has it, for example 2026-01-31T12:00:00Z")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+        raise _NoTime("must be a time as RFC 3339 has it, for example 2026-01-31T12:00:00Z")
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
     micros = int(((found[7] or "") + "000000")[:6])
     offset = timedelta(hours=int(found[9]), minutes=int(found[10])) if found[8] else timedelta()
     leap = second == 60
-    try:
-        zone = timezone(-offset if found[8] == "-" else offset)
-        at = datetime(year, month, day, hour, minute, 59 if leap else second, micros, zone).astimezone(UTC)
-        if leap and (at.hour, at.minute) != (23, 59):
-            raise Invalid(name, "a second 60 stands only at the end of a day in UTC")
-        return at + timedelta(seconds=1) if leap else at
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, Invalid):
-            raise
-        raise Invalid(name, "is no day or time of the calendar") from None
+    zone = timezone(-offset if found[8] == "-" else offset)
+    at = datetime(year, month, day, hour, minute, 59 if leap else second, micros, zone).astimezone(UTC)
+    if leap and (at.hour, at.minute) != (23, 59):
+        raise _NoTime("a second 60 stands only at the end of a day in UTC")
+    return at + timedelta(seconds=1) if leap else at
 
 
 def media_type(name: str, text: str) -> tuple[str, dict[str, str]]:
