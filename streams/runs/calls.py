@@ -3,6 +3,7 @@
 from flows.context import Recalled
 from schemas.event import Event
 from schemas.event_record import to_event
+from schemas.event_type import EventTypes
 from schemas.record import RunRequest
 from streams.clock import Clock
 from streams.errors import BadInput
@@ -29,6 +30,7 @@ class RunCalls:
         writer: GroupWriter,
         clock: Clock,
         limits: RunLimits,
+        types: EventTypes,
     ) -> None:
         self.started_us: int | None = None
         self._request: RunRequest = so_far.request
@@ -38,6 +40,7 @@ class RunCalls:
         self._writer = writer
         self._clock = clock
         self._limits = limits
+        self._types = types
         self._begun: dict[str, int] = {}  # by task key, of tasks under way
 
     async def on_started(self, at_us: int) -> None:
@@ -121,7 +124,7 @@ class RunCalls:
 
     async def emit(self, event: Event) -> Event:
         """Return the event as it is in the log, once it is acknowledged."""
-        item = emitted(event, self._request, self._clock.now_us())
+        item = emitted(event, self._request, self._clock.now_us(), self._types.by_name)
         try:
             row = self._rows.event(item)
         except ValueError as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.codec import Codec
+from schemas.event_type import EventTypes
 from schemas.topics import Topics
 from streams.clock import Clock, SystemClock
 from streams.kafka.owned_log import OwnedLog
@@ -57,6 +58,7 @@ class RunEngine:
     limits: RunLimits = field(default_factory=RunLimits)
     clock: Clock = field(default_factory=SystemClock)
     counts: RunCounts = field(default_factory=RunCounts)
+    types: EventTypes = field(default_factory=EventTypes)  # names whose payloads have a schema
 
 
 def kafka_journal(client: Mapping[str, Any], topics: Topics) -> OpenJournal:

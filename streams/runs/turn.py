@@ -116,6 +116,7 @@ class Turn:
             writer=self._writer,
             clock=engine.clock,
             limits=engine.limits,
+            types=engine.types,
         )
         try:
             job = await self._job(found, flow)

@@ -40,6 +40,7 @@ from streams.store.queries.known import known_runs, stored_offset
 from streams.store.queries.reader import StoreReader
 from streams.wiring.common import app_name, started_codec, topics_of
 from streams.wiring.definitions import follow_definitions
+from streams.wiring.event_types import known_types
 
 STOP_GRACE_S = 8.0
 # The only pool: topics of its own come with a second one, or two pools would own the same journal.
@@ -82,6 +83,7 @@ class _Worker:
         if len(self._here) < len(flow_files):
             raise BadInput("two flow files have one name; rename one: a flow file is known by its name")
         self._names = topics_of(settings)
+        self._types = known_types(settings)
         self._client = librdkafka_config(settings.kafka)
         self._name = f"{socket.gethostname()}.{os.getpid()}"
         self._ownerships: list[Ownership] = []
@@ -177,6 +179,7 @@ class _Worker:
                 dedupe_for_s=settings.dedupe_for_s,
                 event_bytes_max=settings.limits.event_bytes,
             ),
+            types=self._types,
         )
 
     def _newest(self) -> Mapping[str, tuple[int, Trigger]]:

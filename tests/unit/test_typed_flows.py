@@ -16,8 +16,11 @@ from flows.errors import InvalidDefinition
 from flows.loader import collect, load
 from flows.testing import Harness, make_event
 from schemas.event_record import to_event, to_record
+from schemas.event_type import event_type
 from schemas.model_schema import schema_text
+from schemas.record import RunRequest
 from streams.errors import BadInput
+from streams.runs.emitted import emitted
 from streams.wiring.prepare import definitions_of
 
 pytestmark = pytest.mark.unit
@@ -199,3 +202,28 @@ def test_event_still_loads_no_library() -> None:
     code = f"import sys; from flows import Event; Event[dict]; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_run_is_held_to_the_schema_of_what_it_emits() -> None:
+    """An event of a run is judged as one at the door; names without a schema are free."""
+    kinds = {"order.paid": event_type("order.paid", {3: (9, schema_text(OrderPaid))})}
+    request = RunRequest(
+        id="01890a5d-ac96-774b-bcce-b302099a8057",
+        event="f",
+        flow="f",
+        flow_version="1",
+        trigger="t",
+        trigger_version="1",
+        firing_id=None,
+        parameters="{}",
+        requested=0,
+        event_occurred=0,
+        correlation_id="c",
+        causation_id=None,
+    )
+    assert emitted(paid(), request, 1, kinds).event == "order.paid"
+    wrong = make_event("order.paid", {"resource.id": "o"}, payload={"order": "A", "amount": 1})
+    with pytest.raises(BadInput, match=r"cannot be emitted: payload.amount must be .*schema, version 3"):
+        emitted(wrong, request, 1, kinds)
+    free = make_event("order.seen", {"resource.id": "o"}, payload={"amount": 1})
+    assert emitted(free, request, 1, kinds).event == "order.seen"
