@@ -7,12 +7,13 @@ fraction of the parse's cost; only when a cheap check cannot tell, the slow exac
 
 import json
 import math
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
 NUMBER_CHARS_MAX = 64
+CONTAINERS_MAX = 1_000_000  # 8 MiB of `[],` would be 2.8 million objects here, for a second and a half
 _ORJSON_DUMPS_DEPTH_MAX = 200  # orjson writes 254 levels at most
 _DIGITS_EXACT_MAX = 18  # every integer of 18 digits fits 64 bits
 _ONLY_DIGITS = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
@@ -25,11 +26,13 @@ class JsonRefused(ValueError):
 
 def loads(raw: bytes, *, depth_max: int) -> Any:
     """Return the value of `raw`, at most `depth_max` containers deep; raises JsonRefused."""
+    containers = raw.count(b"{") + raw.count(b"[")
+    if containers > CONTAINERS_MAX:
+        raise JsonRefused(f"more than {CONTAINERS_MAX} objects and arrays")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise JsonRefused(_reason(raw, error)) from None
-    containers = raw.count(b"{") + raw.count(b"[")
     deep = containers > depth_max and depth(value) > depth_max
     if deep:
         raise JsonRefused(f"nested deeper than {depth_max} levels")
@@ -55,21 +58,12 @@ def dumps(value: Any) -> bytes:
 
 
 def depth(value: Any) -> int:
-    """Return how many containers deep `value` is, without recursion."""
+    """Return how many containers deep `value` is, level by level: without recursion, a million in 0.1 s."""
+    level = [value]
     deepest = 0
-    stack: list[Iterator[Any]] = [iter((value,))]
-    while stack:
-        for child in stack[-1]:
-            if type(child) is dict:
-                stack.append(iter(child.values()))
-                break
-            if type(child) is list:
-                stack.append(iter(child))
-                break
-        else:
-            stack.pop()
-            continue
-        deepest = max(deepest, len(stack) - 1)
+    while level := [held for held in level if type(held) is list or type(held) is dict]:
+        deepest += 1
+        level = list(chain.from_iterable(held if type(held) is list else held.values() for held in level))
     return deepest
 
 

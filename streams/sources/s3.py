@@ -18,6 +18,7 @@ from streams.sources.storage_event import (
     storage_event,
 )
 
+RECORDS_MAX = 10_000  # read at one go while others wait; Amazon sends one, MinIO one, a queue ten
 _TEST_EVENT = "TestEvent"
 _PROVIDERS = {"aws:s3": "aws", "minio:s3": "minio"}
 _OTHER_PROVIDER = "s3"  # whoever speaks S3's language
@@ -65,6 +66,9 @@ def records(document: object, source: str) -> Taken:
     listed = document.get("Records")
     if not isinstance(listed, list):
         raise Poison("the body has no array Records", reason="unknown_format")
+    if len(listed) > RECORDS_MAX:
+        text = f"the body has {len(listed)} records, {RECORDS_MAX} are the most; send it in parts"
+        raise Poison(text, reason="too_large")
     found: list[Event] = []
     unusable: list[str] = []
     for at, record in enumerate(listed):

@@ -139,7 +139,7 @@ def test_hostile_bodies_cost_bounded_memory(running: Running) -> None:
     line = b'{"event":"e","resource":{"resource.id":"r"}}'
     bodies = {
         "10 MB": (b" " * 10_000_000, JSON, 413),
-        "8 MB of brackets": (b"[" + b"[]," * 2_700_000 + b"[]]", JSON, 413),
+        "8 MB of brackets": (b"[" + b"[]," * 2_700_000 + b"[]]", JSON, 400),
         "a number of 8 MB": (b"1" * 8_000_000, JSON, 400),
         "depth 1,000,000": (b"[" * 1_000_000, JSON, 400),
         "a million keys": (
