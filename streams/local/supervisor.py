@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from streams.errors import EnsueError
 from streams.local.instance import FILE, Instance
@@ -35,6 +36,7 @@ class Supervisor:
         self._instance = instance
         self._say = say
         self._stop = threading.Event()
+        self._written: dict[str, dict[str, Any]] = {}
         self.parts = {
             name: PartProcess(name=name, argv=argv, data=data, env=env) for name, argv in commands.items()
         }
@@ -67,7 +69,9 @@ class Supervisor:
         """Tend the parts until stopped."""
         self._write("ready")
         while not self._stop.is_set():
-            if self._tend():
+            ended = self._tend()
+            away = any(status["state"] != "ready" for status in self._written.values())
+            if ended or (away and self._statuses() != self._written):  # a comeback is news, too
                 self._write("ready")
             self._stop.wait(TICK_S)
 
@@ -91,6 +95,9 @@ class Supervisor:
             self._say(sentence)
         return bool(sentences)
 
+    def _statuses(self) -> dict[str, dict[str, Any]]:
+        return {name: part.as_status() for name, part in self.parts.items()}
+
     def _write(self, state: str) -> None:
-        parts = {name: part.as_status() for name, part in self.parts.items()}
-        replace(self._instance, state=state, parts=parts).write(self._data)
+        self._written = self._statuses()
+        replace(self._instance, state=state, parts=self._written).write(self._data)

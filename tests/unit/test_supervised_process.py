@@ -1,7 +1,9 @@
 """A supervised part is restarted with back-off, says when it is ready, and is stopped."""
 
 import json
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -88,6 +90,40 @@ def test_stopping_stops_every_part_and_leaves_no_instance(tmp_path: Path) -> Non
     assert not any(process_alive(pid or 0) for pid in pids)
     assert read_instance(tmp_path) is None
     assert said == []
+
+
+def test_a_comeback_is_told_to_those_who_ask_for_the_status(tmp_path: Path) -> None:
+    """A part killed and ready again is `ready` with its new pid in the file that `ensue status` reads."""
+    instance = Instance(
+        pid=os.getpid(), started=0.0, api_url="a", clickhouse_url="c", registry_url="r", bootstrap_servers="b"
+    )
+    commands = {"gateway": [sys.executable, "-c", WAITS]}
+    supervisor = Supervisor(data=tmp_path, instance=instance, commands=commands, env={}, say=lambda _: None)
+    part = supervisor.parts["gateway"]
+
+    def told() -> bool:
+        """Say that the part is ready, as it would itself; read what others are told."""
+        notice = tmp_path / "run" / "gateway.json"
+        notice.parent.mkdir(exist_ok=True)
+        if part.pid:
+            notice.write_text(json.dumps({"pid": part.pid, "ready": True}), "utf-8")
+        found = read_instance(tmp_path)
+        return found is not None and (
+            found.parts["gateway"]["state"] == "ready" and found.parts["gateway"]["pid"] == part.pid
+        )
+
+    supervisor.start()
+    running = threading.Thread(target=supervisor.run)
+    running.start()
+    try:
+        assert until(told)
+        first = part.pid
+        part.signal(9)
+        assert until(lambda: part.pid != first and part.pid is not None and told())
+    finally:
+        supervisor.request_stop()
+        running.join(10)
+        supervisor.stop()
 
 
 def test_a_part_that_never_gets_ready_is_told_with_its_log(tmp_path: Path) -> None:
