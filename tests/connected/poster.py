@@ -29,7 +29,8 @@ class Poster:
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the last acknowledgement."""
+        """Wait for the last acknowledgement; what is left is posted without pauses."""
+        self._pause_s = 0.0
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), f"{len(self.acknowledged)} of {self._total} acknowledged in time"
 
