@@ -63,7 +63,7 @@ def depth(value: Any) -> int:
     deepest = 0
     while level := [held for held in level if type(held) is list or type(held) is dict]:
         deepest += 1
-        level = list(chain.from_iterable(held if type(held) is list else held.values() for held in level))
+        level = list(chain.from_iterable(held.values() if type(held) is dict else held for held in level))
     return deepest
 
 
