@@ -55,11 +55,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """How a value is extracted, and made what it is: `wide` is the type extracted, `sql_type` the result."""
+    """How a value is extracted, and made what it is.
+
+    Attributes:
+        wide: The type extracted.
+        sql_type: The type it becomes.
+        made: Makes it from what was extracted, if that is needed; `made_null` where it may be NULL.
+
+    """
 
     wide: str
     sql_type: str
     made: Callable[[str], str] | None = None
+    made_null: Callable[[str], str] | None = None
 
 
 def view_text(kind: EventType) -> str:
@@ -132,17 +140,24 @@ def _read(parsed: Parsed, schema: Any, *, inside: bool) -> _Read | None:
 def _value(kind: str, logical: str, schema: Any, *, inside: bool) -> _Read:
     if logical == "decimal":
         name = f"Decimal({schema['precision']}, {schema.get('scale', 0)})"
-        return _Read(name, name)
+        # Extracted as a decimal, a JSON number that is too large would raise.
+        return _Read(
+            "String",
+            name,
+            lambda text: f"accurateCastOrDefault({text}, {_quoted(name)})",
+            lambda text: f"accurateCastOrNull({text}, {_quoted(name)})",
+        )
     if logical in _DIGITS:
         digits = _DIGITS[logical]
         return _Read(
             "String",
             f"DateTime64({digits}, 'UTC')",
             lambda text: f"parseDateTime64BestEffortOrZero({text}, {digits}, 'UTC')",
+            lambda text: f"parseDateTime64BestEffortOrNull({text}, {digits}, 'UTC')",
         )
     name = _PLAIN[logical or kind]
     if kind in {"bytes", "fixed"}:
-        return _Read(name, name, lambda text: f"tryBase64Decode({text})")
+        return _Read(name, name, _decoded, _decoded)
     if kind == "null":
         return _Read("Nullable(String)", "Nullable(String)")
     if kind == "enum" and not inside:
@@ -158,12 +173,11 @@ def _nullable(inner: _Read) -> _Read:
             return f"LowCardinality(Nullable({name.removeprefix('LowCardinality(')})"
         return f"Nullable({name})"
 
-    made = inner.made
-    return _Read(
-        wrapped(inner.wide),
-        wrapped(inner.sql_type),
-        None if made is None else lambda text: made(text).replace("BestEffortOrZero(", "BestEffortOrNull("),
-    )
+    return _Read(wrapped(inner.wide), wrapped(inner.sql_type), inner.made_null)
+
+
+def _decoded(text: str) -> str:
+    return f"tryBase64Decode({text})"
 
 
 def _array(item: _Read | None) -> _Read | None:
