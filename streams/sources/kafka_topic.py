@@ -119,7 +119,6 @@ class KafkaTopicWatch:
 
     async def _read(self, topic: Topic) -> None:
         reading = await self._reading(await topic.open())
-        self._say("")
         while True:
             batch = await topic.take(_TAKE_MAX, _TAKE_WAIT_S)
             self._say(batch.away)
