@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.trust import Trust
-from streams.sources.webhooks.generic_hmac import KEYS as HMAC_KEYS
+from streams.sources.webhooks.hmac_settings import KEYS as HMAC_KEYS
 
 NAME = "check"
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}

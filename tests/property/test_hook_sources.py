@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import fixed_codec
@@ -141,6 +141,7 @@ def must_fit(outcome: Outcome | None) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40)
 @given(fields=headers, body=bodies, query=st.sampled_from(("", "token=shown", "token=%FF&&==", "a=1")))
 def test_no_bytes_make_a_source_fail(
     kind: str, fields: list[tuple[str, str]], body: bytes, query: str
@@ -151,6 +152,7 @@ def test_no_bytes_make_a_source_fail(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60)
 @given(fields=headers, body=bodies)
 def test_no_authentic_bytes_make_a_form_fail(kind: str, fields: list[tuple[str, str]], body: bytes) -> None:
     """What a believed sender may write becomes events that fit, or a dead letter with a reason."""
@@ -177,6 +179,7 @@ SIGNED: Mapping[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", SIGNED)
+@settings(max_examples=60)
 @given(body=bodies, other=st.binary(max_size=60))
 @example(body=b"{}", other=b"")
 def test_a_signature_is_good_for_its_own_body_only(kind: str, body: bytes, other: bytes) -> None:
@@ -229,9 +232,9 @@ def test_no_bytes_make_a_template_fail(
 @given(
     st.dictionaries(st.sampled_from(("header", "algorithm", "template", "encoding", "prefix", "x")), scalars)
 )
-def test_no_settings_open_the_door(settings: Mapping[str, Any]) -> None:
+def test_no_settings_open_the_door(chosen: Mapping[str, Any]) -> None:
     """Settings of HMAC are refused with a sentence, or ask for a signature."""
-    trust = Trust(secrets=(SECRET,), hmac=settings)
+    trust = Trust(secrets=(SECRET,), hmac=chosen)
     try:
         source = hook_source("hmac", "door", lambda: trust)
     except BadInput:

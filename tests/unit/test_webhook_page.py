@@ -12,7 +12,7 @@ from streams.source_settings import HttpSourceSettings, Source
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.mapping import Wording
 from streams.sources.trust import Trust
-from streams.sources.webhooks.generic_hmac import HEADERS, KEYS
+from streams.sources.webhooks.hmac_settings import HEADERS, ID_HEADERS, KEYS, TIMESTAMP_HEADERS
 
 pytestmark = pytest.mark.unit
 PAGE = (Path(__file__).parents[2] / "docs/how-to/webhooks.md").read_text("utf-8")
@@ -52,5 +52,5 @@ def test_the_page_names_every_kind_and_key() -> None:
     }
     for name in (*kinds, *KEYS):
         assert f"`{name}`" in PAGE or f"{name} = " in PAGE, name
-    for header in HEADERS:
+    for header in (*HEADERS, *TIMESTAMP_HEADERS, *ID_HEADERS):
         assert header in PAGE.lower()

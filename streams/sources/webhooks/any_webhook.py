@@ -7,7 +7,8 @@ from streams.inbound import Delivery, Outcome, Taken
 from streams.sources.made_event import fingerprint, made_event
 from streams.sources.trust import Trust
 from streams.sources.webhooks.body import as_payload, parsed
-from streams.sources.webhooks.generic_hmac import HmacSettings, hmac_settings, signed_identity, told_time
+from streams.sources.webhooks.generic_hmac import signed_identity, told_time
+from streams.sources.webhooks.hmac_settings import HmacSettings, hmac_settings
 
 _KEY = "idempotency-key"
 
