@@ -145,6 +145,15 @@ async def serve(
     )
     if on_made is not None:
         on_made(served.readiness)
+    await _listen(served, settings, on_listening, stop)
+
+
+async def _listen(
+    served: Served,
+    settings: Settings,
+    on_listening: Callable[[int, Intake], None] | None,
+    stop: asyncio.Event | None,
+) -> None:
     sock = bind(settings.host, settings.port)
     await run_app(
         served.app,

@@ -30,7 +30,7 @@ from streams.wiring.event_route import event_routes
 from streams.wiring.event_types import known_types
 from streams.wiring.internal_routes import InternalRoutes
 from streams.wiring.kafka_source import kafka_watch
-from streams.wiring.live import heard
+from streams.wiring.live import heard, with_prefect
 from streams.wiring.live_sources import LiveSources, Watch
 from streams.wiring.sink_lag import StoredLag
 from streams.wiring.spoken import Silence
@@ -58,8 +58,10 @@ def run(settings: Settings) -> None:
         topics = TopicReports()
         letters = StoredLetters(store, settings.kafka)
         secret = operator_secret(settings.data)
-        internal = InternalRoutes(secret, letters, sources, lambda: sources.configured)
+        hooks = with_prefect(sources, settings, codec)
+        internal = InternalRoutes(secret, letters, hooks, lambda: sources.configured)
         silence = Silence(settings, store, lambda: sources.configured)
+        crashed = partial(_crashed, failed, ended)
 
         def listening(port: int, intake: Intake) -> None:
             _log.info("listening on %s:%d", settings.host, port)
@@ -68,13 +70,6 @@ def run(settings: Settings) -> None:
                 task = asyncio.create_task(work)
                 task.add_done_callback(crashed)
                 beside.append(task)
-
-        def crashed(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and task.exception() is not None:
-                # A source that nobody watches would be missed by nobody: end, and be started again.
-                _log.critical("a watching source failed; the gateway ends", exc_info=task.exception())
-                failed.append(task.exception())
-                ended.set()
 
         await serve(
             settings,
@@ -104,6 +99,14 @@ def run(settings: Settings) -> None:
     finally:
         producer.close()
         store.close()
+
+
+def _crashed(failed: list[BaseException | None], ended: asyncio.Event, task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        # A source that nobody watches would be missed by nobody: end, and be started again.
+        _log.critical("a watching source failed; the gateway ends", exc_info=task.exception())
+        failed.append(task.exception())
+        ended.set()
 
 
 class Probe:

@@ -1,14 +1,17 @@
 """The gateway's view of the events log and of what is stored of it, for those who listen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from schemas.codec import Codec
 from schemas.record import EventRecord
 from streams.gateway.doors import Heard
+from streams.gateway.item import Writer
 from streams.gateway.live.event import LiveEvent
 from streams.gateway.live.position import Positions
 from streams.gateway.live.reading import LiveLog
+from streams.gateway.prefect.letters import with_letters
 from streams.gateway.prefect.stored import Page
+from streams.inbound import HookSource
 from streams.kafka.consumer import LogReader
 from streams.settings import Settings
 from streams.store.queries.backfill import events_below
@@ -71,3 +74,12 @@ class Stored:
 def heard(settings: Settings, codec: Codec, store: StoreReader) -> Heard:
     """Return what those who listen at the gateway hear."""
     return Heard(log=live_log(settings, codec), stored=Stored(settings, store))
+
+
+def with_prefect(
+    sources: Mapping[str, HookSource], settings: Settings, codec: Codec
+) -> Mapping[str, HookSource]:
+    """Return the sources whose dead letters can be read again, Prefect's clients among them."""
+    events = topics_of(settings).events
+    writer = Writer(header=codec.header("event"), partitions=events.partitions, limits=settings.limits)
+    return with_letters(sources, writer, codec)
