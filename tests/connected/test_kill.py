@@ -21,10 +21,8 @@ EVENTS = 5_000
 UP_WITHIN_S = 15.0
 
 
-def kill_rounds(tmp_path: Path, *, rounds: int, events: int) -> tuple[System, Poster, list[str]]:
+def kill_rounds(system: System, *, rounds: int, events: int) -> tuple[Poster, list[str]]:
     """Post `events` while killing each part in turn, `rounds` times; return what was seen."""
-    system = System(tmp_path, FLOWS)
-    system.start()
     poster = Poster(system, total=events, per_s=events / (rounds * len(PARTS) * 4.0))
     poster.start()
     seen = []
@@ -39,7 +37,7 @@ def kill_rounds(tmp_path: Path, *, rounds: int, events: int) -> tuple[System, Po
             print(seen[-1], flush=True)
             time.sleep(1.5)
     poster.join(240 + rounds * 10)
-    return system, poster, seen
+    return poster, seen
 
 
 def behind_now(system: System, poster: Poster) -> int:
@@ -100,14 +98,12 @@ def behind_of(seen: list[str]) -> list[int]:
 @pytest.mark.timeout(600)
 def test_every_acknowledged_event_is_one_row_and_one_run(tmp_path: Path) -> None:
     """Two rounds of kill -9 of every part lose nothing and double nothing."""
-    system, poster, seen = kill_rounds(tmp_path, rounds=2, events=EVENTS)
-    try:
+    with System(tmp_path, FLOWS) as system:
+        poster, seen = kill_rounds(system, rounds=2, events=EVENTS)
         check(system, poster)
         for number in (1, 2):
             behind = behind_of([line for line in seen if line.startswith(f"round {number}")])
             assert any(count > 0 for count in behind), "a round with nothing in flight proves nothing"
-    finally:
-        system.stop()
 
 
 @pytest.mark.soak
@@ -115,10 +111,8 @@ def test_every_acknowledged_event_is_one_row_and_one_run(tmp_path: Path) -> None
 def test_fifty_rounds_lose_nothing(tmp_path: Path) -> None:
     """Fifty rounds of kill -9 of every part lose nothing and double nothing."""
     rounds = int(os.environ.get("ENSUE_SOAK_ROUNDS", "50"))
-    system, poster, seen = kill_rounds(tmp_path, rounds=rounds, events=rounds * 400)
-    try:
+    with System(tmp_path, FLOWS) as system:
+        poster, seen = kill_rounds(system, rounds=rounds, events=rounds * 400)
         check(system, poster)
         assert sum(count > 0 for count in behind_of(seen)) >= rounds
         assert sum(" True," in line for line in seen) >= 0.9 * len(seen), "too few kills hit"
-    finally:
-        system.stop()
