@@ -90,7 +90,7 @@ class Intake:
             except ItemRefused as refused:
                 text = f"{event.event} of {event.resource_id[:200]} (id {event.id}): {refused.reason}"
                 raw = event.resource_id.encode()
-                await self.bury(raw, source=event.source, reason=Reason.TOO_LARGE, error=text)
+                await self.bury(raw, source=event.source, reason=refused.letter, error=text)
         if not rows:
             return
         failed = await self._log.append(self._topics.events.name, rows)

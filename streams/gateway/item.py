@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from schemas.dead_letter import Reason
 from schemas.event import DEPTH_MAX, ID_LABEL, PREFECT_ID_LABEL, PREFECT_ROLE_LABEL, ROLE_LABEL, Event, micros
 from schemas.event_record import to_record
 from schemas.event_type import EventType, EventTypes
@@ -40,13 +41,16 @@ _KEYS_CACHED = 16_384
 
 
 class ItemRefused(ValueError):
-    """An event that cannot be taken: which field, and why."""
+    """An event that cannot be taken: which field, and why; `letter` is the reason of its dead letter."""
 
-    def __init__(self, field: str, reason: str, *, status: int = 422) -> None:
+    def __init__(
+        self, field: str, reason: str, *, status: int = 422, letter: Reason = Reason.UNUSABLE_RECORD
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.field = field
         self.reason = reason
+        self.letter = Reason.TOO_LARGE if status == 413 else letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +198,7 @@ def _check_type(kind: EventType, payload: Any) -> None:
     except Misfit as misfit:
         place = f".{misfit.path}" if misfit.path else ""
         reason = f"{misfit.reason} (schema of {kind.name}, version {kind.newest.number})"
-        raise ItemRefused(f"{PAYLOAD}{place}", reason) from None
+        raise ItemRefused(f"{PAYLOAD}{place}", reason, letter=Reason.WRONG_PAYLOAD) from None
 
 
 def _payload(payload: Any) -> bytes:

@@ -133,9 +133,8 @@ class _Conversation:
         except JsonRefused as refused:
             self._next.unusable.append(_Unusable(raw=raw, reason="malformed_json", error=f"{refused}"))
         except ItemRefused as refused:
-            reason = "too_large" if refused.status == 413 else "unusable_record"
             error = f"{refused.field}: {refused.reason}" if refused.field else refused.reason
-            self._next.unusable.append(_Unusable(raw=raw, reason=reason, error=error))
+            self._next.unusable.append(_Unusable(raw=raw, reason=refused.letter, error=error))
         else:
             self._next.ids.append(id_text)
             self._next.rows.append(row)
