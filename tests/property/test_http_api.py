@@ -21,7 +21,7 @@ from streams.wiring.event_route import event_routes
 from streams.wiring.internal_routes import InternalRoutes
 from streams.wiring.sql_route import sql_routes
 from tests.gateway_case import GatewayCase
-from tests.hostile_case import BODIES, locked, opened
+from tests.hostile_case import BODIES, doors
 from tests.wire import Got, send
 
 pytestmark = pytest.mark.property
@@ -39,6 +39,9 @@ CHECKED = [
 ]
 
 
+OWNER = "the-secret-of-the-data-folder"
+
+
 class NoStore:
     """A store that is away."""
 
@@ -54,7 +57,7 @@ class NoStore:
 def extra_routes() -> list[BaseRoute]:
     """The routes beside the gateway that need no broker."""
     store: Any = NoStore()
-    internal = InternalRoutes("secret", store, {}, dict)
+    internal = InternalRoutes(OWNER, store, {}, dict)
     return [*sql_routes(store), *event_routes(store), *internal.routes()]
 
 
@@ -63,7 +66,7 @@ def gateway() -> GatewayCase:
     return GatewayCase(hooks=HOOKS, extra_routes=extra_routes(), form=CloudEventsBody(["*"]))
 
 
-HOOKS = {f"{door.__name__}-{kind}": door(kind) for kind in KINDS for door in (locked, opened)}
+HOOKS = {f"{door}-{kind}": source for kind in KINDS for door, source in doors(kind).items()}
 NAMES = [*HOOKS, "nobody"]
 
 
@@ -109,7 +112,8 @@ def conforms(label: str, examples: int) -> None:
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
     @given(OPERATIONS[label].as_strategy())
     def one(case: schemathesis.Case) -> None:
-        answer = case.call(app=app, base_url="http://127.0.0.1:4288", timeout=10)
+        secret = {"Authorization": f"Bearer {OWNER}"} if "/internal/" in label else {}
+        answer = case.call(app=app, base_url="http://127.0.0.1:4288", headers=secret, timeout=10)
         got = Got(answer.status_code, {k: v[0] for k, v in answer.headers.items()}, answer.content)
         sound(got)
         case.validate_response(answer, checks=checks)
@@ -140,6 +144,9 @@ PATHS = [
     "/health/ready",
     "/openapi.json",
     "/",
+    "/hooks/",
+    "/hooks/\U0001f600/..//%00",
+    "//events",
     *(f"/hooks/{name}" for name in NAMES),
 ]
 HEADER_NAMES = [
@@ -147,7 +154,6 @@ HEADER_NAMES = [
     b"content-encoding",
     b"authorization",
     b"idempotency-key",
-    b"origin",
     b"expect",
     b"x-hub-signature-256",
     b"x-signature",
@@ -247,7 +253,7 @@ def survives(examples: int) -> None:
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
     @given(
         method=st.sampled_from(["POST", "POST", "POST", "GET", "OPTIONS", "PUT", "HEAD", "X", "PRI"]),
-        path=st.one_of(st.sampled_from(PATHS), st.text(max_size=30).map("/".__add__)),
+        path=st.sampled_from(PATHS),
         pairs=headers,
         query=wild,
         body=bodies,
