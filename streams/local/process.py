@@ -12,7 +12,7 @@ from typing import Any
 from streams.local.notice import PARENT_VARIABLE, notice_path, read_notice
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-CALM_S = 30.0  # a part that ran this long starts its back-off anew
+CALM_S = 5.0  # a part that ran this long starts its back-off anew: it is not failing at its start
 LOG_BYTES_MAX = 20 << 20
 
 
