@@ -36,12 +36,19 @@ def deploy(
     for path in flow_files:
         if not path.is_file():
             raise typer.BadParameter(f"{path} is not a file")
+    registered: list[str] = []
     changes = deploy_files(
-        settings, [path.resolve() for path in flow_files], deployment=name, by="ensue deploy"
+        settings,
+        [path.resolve() for path in flow_files],
+        deployment=name,
+        by="ensue deploy",
+        on_schema=lambda one: registered.append(f"registered schema of {one.event}, version {one.version}"),
     )
     if as_json:
         print_json(changes)
         return
+    for line in registered:
+        print(line)
     for change in changes:
         versions = f"trigger version {change['version']}, flow version {change['flow_version']}"
         print(f"{change['change']} {change['trigger']} -> {change['flow']} ({versions})")

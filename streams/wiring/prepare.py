@@ -1,7 +1,7 @@
 """Before the parts go to work: topics and schemas; and the one operation that publishes definitions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from streams.catalog.log import KafkaDefinitionsLog
 from streams.catalog.publish import publish
 from streams.errors import BadInput
 from streams.kafka.admin import ensure_topics, wait_ready
+from streams.registry.event_schemas import Outcome
 from streams.registry.register import build_codec
 from streams.settings import Settings
 from streams.wiring.common import START_WITHIN_S, topics_of
@@ -27,10 +28,16 @@ def prepare(settings: Settings) -> None:
 
 
 def deploy_files(
-    settings: Settings, files: Sequence[Path], *, deployment: str, by: str
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    deployment: str,
+    by: str,
+    on_schema: Callable[[Outcome], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Publish what these files define; return what changed, one plain value a trigger.
 
+    Schemas of typed events are registered first; `on_schema` is told of each that is new.
     Raises BadInput with the user's own traceback when a file cannot be loaded.
     """
     schemas: dict[str, str] = {}
@@ -40,7 +47,9 @@ def deploy_files(
             f"no flow with a trigger in {', '.join(map(str, files))}; give a flow on=..., as in the README"
         )
     prepare(settings)
-    register_types(settings, list(schemas.items()))  # before the flows that rely on them
+    for outcome in register_types(settings, list(schemas.items())):  # before the flows that rely on them
+        if outcome.new and on_schema is not None:
+            on_schema(outcome)
     log = KafkaDefinitionsLog(settings.kafka, topics_of(settings).triggers.name)
     owner = deployment_id(deployment)
     written = publish(log, build_codec(settings), deployment_id=owner, definitions=definitions, by=by)

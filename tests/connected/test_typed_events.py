@@ -10,7 +10,7 @@ import pytest
 
 from tests.connected.system import System
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(480)]
 
 FLOWS = """
 from datetime import datetime
@@ -104,6 +104,7 @@ def the_second_version(system: System) -> float:
     system.flow_file.write_text(FLOWS.replace(*SECOND), "utf-8")
     done = system.ensue("deploy", str(system.flow_file))
     assert done.returncode == 0, done.stderr
+    assert "registered schema of order.paid, version 2" in done.stdout
     took_s = until("the new version", lambda: system.post([paid(currency="EUR")]).status_code == 202)
     assert system.post([paid()]).status_code == 202
     until("the new column", lambda: columns(system).get("currency") == "String")
