@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from schemas.dead_letter import Reason, Stage
@@ -14,8 +15,10 @@ from streams.errors import BadInput, Poison
 from streams.gateway.intake import Intake
 from streams.gateway.ports import Hooks, Row
 from streams.inbound import Delivery, Headers, Taken
+from streams.strict_json import JsonRefused, loads
 
 RESOURCE = "ensue://dead-letter/"
+_DEPTH_MAX = 64
 EDIT_BYTES_MAX = 512 << 10  # as base64 it must fit an event
 # Whether the same bytes at the same place could fare better the second time, told where they cannot.
 _SOUND = {
@@ -130,6 +133,9 @@ class LetterDesk:
 
     def _read(self, letter: Letter) -> Taken:
         source = self._hooks.get(letter.source)
+        if source is None and letter.reason == Reason.WRONG_PAYLOAD:
+            raw = letter.raw if letter.edited is None else letter.edited
+            return Taken(events=[_posted(raw, letter.source)])
         if source is None and letter.from_topic is not None:
             place = f"{letter.from_topic}[{letter.from_partition}] at offset {letter.from_offset}"
             raise BadInput(
@@ -200,3 +206,22 @@ def _with_id(event: Event, letter_id: str, at: int) -> Event:
     """Give an event without identity one that a second retry gives again."""
     number = derived_id("dead-letter-retry", letter_id, at)
     return replace(event, id=number, correlation_id=number)
+
+
+def _posted(raw: bytes, source: str) -> Event:
+    """Return the event that a source made and whose payload did not fit; raises Poison."""
+    try:
+        item = loads(raw, depth_max=_DEPTH_MAX)
+        resource = {str(label): str(value) for label, value in item["resource"].items()}
+        return Event(
+            id=item["id"],
+            event=item["event"],
+            resource_id=resource["resource.id"],
+            resource=resource,
+            related=[dict(labels) for labels in item.get("related", ())],
+            payload=dict(item["payload"]),
+            occurred=datetime.fromisoformat(item["occurred"]),
+            source=source,
+        )
+    except (JsonRefused, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Poison(f"it is no event as POST /events takes it: {error}", reason="malformed_json") from None

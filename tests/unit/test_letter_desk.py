@@ -124,6 +124,24 @@ async def test_a_letter_that_is_still_unusable_stays_open() -> None:
     assert (await partly.desk.retry(ID, by="ann"))["outcome"] == "partly"
 
 
+async def test_an_event_whose_payload_did_not_fit_is_posted_again() -> None:
+    """What a folder or a topic made is kept as it would be posted, and needs no source to be read."""
+    item = {
+        "id": ID,
+        "event": "order.paid",
+        "resource": {"resource.id": "order.1"},
+        "payload": {"amount": 1},
+        "occurred": WHEN,
+    }
+    kept = letter(source="gone", reason="wrong_payload", raw=json.dumps(item).encode())
+    desk = Desk(kept)
+    assert (await desk.desk.retry(ID, by="ann"))["events"] == [ID]
+    (event, _) = desk.case.log.events()
+    assert (event.source, event.resource_id, event.payload) == ("gone", "order.1", '{"amount":1}')
+    broken = Desk(replace(kept, edited=b'{"id": 1}'))
+    assert (await broken.desk.retry(ID, by="ann"))["outcome"] == "unusable"
+
+
 async def test_edit_and_drop_are_events_and_change_nothing() -> None:
     """The new body travels in the event; the letter keeps its bytes."""
     desk = Desk(letter())
