@@ -13,10 +13,11 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.topics import Topic
 from streams.kafka.admin import ensure_topics
+from streams.kafka.config import librdkafka_config
 from streams.settings import KafkaSettings
 from tests.connected.system import System
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(400)]
 
 FLOWS = """
 from flows import event_trigger, flow
@@ -57,7 +58,7 @@ def test_each_record_of_a_foreign_topic_starts_its_flow_once(tmp_path: Path) -> 
         kafka = KafkaSettings(bootstrap_servers=bootstrap, topic_prefix="shop.")
         topic = Topic(name="shop.orders", key="", schema="", partitions=3, config={})
         ensure_topics(kafka, [topic])
-        producer = Producer({"bootstrap.servers": bootstrap})
+        producer = Producer(librdkafka_config(kafka))
         with SchemaRegistryClient({"url": system.instance.registry_url}) as client:
             serialize = AvroSerializer(client, ORDER)
             for number in range(RECORDS):
