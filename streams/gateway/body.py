@@ -26,7 +26,11 @@ class SenderGone(Exception):
 
 async def read_body(request: Request, *, bytes_max: int, share: Share) -> bytes:
     """Return the whole body, unpacked. Raises Problem 400, 413 or 415, Overload, SenderGone."""
-    encoding = _encoding(request) if b"content-encoding" in request.headers else ""
+    try:
+        encoding = _encoding(request) if b"content-encoding" in request.headers else ""
+    except Problem:
+        await _drain(request)
+        raise
     declared = request.headers.get(b"content-length")
     if declared is not None and int(declared) > bytes_max:
         await _drain(request)
