@@ -323,6 +323,22 @@ async def test_our_names_and_limits_hold_for_cloud_events_too() -> None:
     assert len(gateway.log.events()) == 2
 
 
+async def test_a_refusal_does_not_repeat_what_is_long() -> None:
+    """A name or value of any length is named by its first characters."""
+    gateway = case()
+    for document in (
+        {**MINIMAL, "x" * 50_000: 1.5},
+        {**MINIMAL, "X" * 50_000: 1},
+        {**MINIMAL, "specversion": "x" * 9999},
+    ):
+        answer = await gateway.post(json.dumps(document).encode(), STRUCTURED)
+        assert (answer.status_code, len(answer.content) < 1500) == (422, True)
+        answer = await gateway.request(
+            "POST", "/hooks/ce", json.dumps(document).encode(), {"content-type": STRUCTURED}
+        )
+        assert (answer.status_code, len(answer.content) < 1500) == (202, True)
+
+
 async def test_a_hook_keeps_what_it_cannot_use() -> None:
     """At /hooks/NAME good events are taken, the rest is a dead letter with its attributes, 202."""
     gateway = case()

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
+_NAME_SHOWN_CHARS = 100
 _KNOWN = 512  # times and URIs remembered: the same few come again, and one event's are asked for twice
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 Value = str | int | bool
@@ -55,15 +56,16 @@ class Invalid(ValueError):
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}" if name else reason)
-        self.name = name
+        shown = name[:_NAME_SHOWN_CHARS]
+        super().__init__(f"{shown}: {reason}" if shown else reason)
+        self.name = shown
         self.reason = reason
 
 
 def check_name(name: str) -> None:
     """Raise Invalid unless an attribute may be called so; up to 20 characters is a SHOULD, so no bound."""
     if not _NAME.fullmatch(name) or name == "data":
-        shown = name[:100].encode("ascii", "backslashreplace").decode()
+        shown = name[:_NAME_SHOWN_CHARS].encode("ascii", "backslashreplace").decode()
         raise Invalid(
             shown, "an attribute's name has only lower-case letters a-z and digits, and is not `data`"
         )

@@ -74,7 +74,8 @@ def attributes_of(given: Mapping[str, object]) -> dict[str, Value]:
     if version is None:
         raise Invalid("specversion", "is required; send 1.0")
     if version != SPECVERSION or not isinstance(version, str):
-        raise Invalid("specversion", f'{version!r} is not supported; CloudEvents must be of version "1.0"')
+        shown = repr(version)[:20]
+        raise Invalid("specversion", f'{shown} is not supported; CloudEvents must be of version "1.0"')
     for name in REQUIRED:
         if name not in found:
             raise Invalid(name, "is required")

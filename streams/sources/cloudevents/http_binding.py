@@ -93,8 +93,8 @@ def binary(headers: Headers, body: bytes, *, depth_max: int) -> CloudEvent:
                 name, "is the header Content-Type in binary mode; ce-datacontenttype must not be sent"
             )
         if name in given:
-            raise Invalid(name[:100], f"the header {field[:100]} stands more than once")
-        given[name] = decoded(name[:100], value)
+            raise Invalid(name, f"the header {field[:100]} stands more than once")
+        given[name] = decoded(name, value)
     content_type = headers.one("content-type")
     attributes = attributes_of(
         given if content_type is None else {**given, "datacontenttype": content_type.strip()}

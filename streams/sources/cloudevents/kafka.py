@@ -67,9 +67,9 @@ def _binary(headers: KafkaHeaders, value: bytes | None) -> CloudEvent:
         else:
             continue
         if name in given:
-            raise Invalid(name[:100], f"the header {field[:100]} stands more than once")
+            raise Invalid(name, f"the header {field[:100]} stands more than once")
         if raw is not None:
-            given[name] = _text(name[:100], raw)
+            given[name] = _text(name, raw)
     attributes = attributes_of(given)
     declared = given.get("datacontenttype")
     content, data = data_of_bytes(declared, value or b"", depth_max=DEPTH_MAX)
