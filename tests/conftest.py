@@ -3,11 +3,21 @@
 import fnmatch
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.dead_letter_guard import letters_say_why
+
 ALLOWED_FILE = Path(__file__).parent / "allowed_skips.txt"
+
+
+@pytest.fixture(autouse=True)
+def _dead_letters_say_why() -> Iterator[None]:
+    """Hold for every test that no dead letter is made for a reason that nobody listed."""
+    with letters_say_why():
+        yield
 
 
 def allowed_patterns() -> list[str]:

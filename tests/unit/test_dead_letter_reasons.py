@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from schemas.dead_letter import Reason, Stage
+from streams.gateway.dead_letter import dead_letter
+from tests.dead_letter_guard import letters_say_why
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
@@ -48,3 +50,11 @@ def test_stages_given_are_in_the_enum() -> None:
 def test_no_reason_is_unknown() -> None:
     """A reason says something."""
     assert "unknown" not in set(Reason)
+
+@pytest.mark.parametrize("reason", ["unknown", "", "Malformed_json"])
+def test_a_letter_without_a_listed_reason_fails_its_test(reason: str) -> None:
+    """The guard around every test sees what is made while the code runs, not only what stands in it."""
+    with pytest.raises(AssertionError, match="do not say why"), letters_say_why():
+        dead_letter(b"x", source="shop", reason=reason, error="no idea")
+    with letters_say_why():
+        dead_letter(b"x", source="shop", reason=Reason.MALFORMED_JSON, error="it ends too early")
