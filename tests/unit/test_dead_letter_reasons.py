@@ -51,6 +51,7 @@ def test_no_reason_is_unknown() -> None:
     """A reason says something."""
     assert "unknown" not in set(Reason)
 
+
 @pytest.mark.parametrize("reason", ["unknown", "", "Malformed_json"])
 def test_a_letter_without_a_listed_reason_fails_its_test(reason: str) -> None:
     """The guard around every test sees what is made while the code runs, not only what stands in it."""
