@@ -1,7 +1,7 @@
 """Dates and times as JSON has them: RFC 3339 with a zone, µs at the finest, years that the store can hold."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from schemas.misfit import Misfit, Plain, shown, text_of
@@ -11,7 +11,10 @@ _TIME_CHARS_MAX = 64  # what is longer is none: cut, it is none either
 _WANTED = "must be a time with its zone (RFC 3339), for example 2026-01-31T12:00:00.123456Z"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?")
-_ZONE = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
+_HOUR, _SIXTIETH = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
+_WHEN = re.compile(
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR}:{_SIXTIETH}:{_SIXTIETH}(?:\.([0-9]+))?(?:Z|[+-]{_HOUR}:{_SIXTIETH})"
+)
 
 
 def _in_store(year: int) -> None:
@@ -48,12 +51,16 @@ def _clock(text: str, digits_max: int) -> time | None:
         return None
     fraction = found[4] or ""
     if len(fraction) > digits_max:
-        unit = "µs" if digits_max == 6 else "ms"
-        raise Misfit(f"is finer than {unit}: give at most {digits_max} digits after the seconds")
+        raise _too_fine(digits_max)
     try:
         return time(int(found[1]), int(found[2]), int(found[3]), int(fraction.ljust(6, "0")))
     except ValueError:
         return None
+
+
+def _too_fine(digits_max: int) -> Misfit:
+    unit = "µs" if digits_max == 6 else "ms"
+    return Misfit(f"is finer than {unit}: give at most {digits_max} digits after the seconds")
 
 
 def _spec(digits_max: int) -> str:
@@ -86,11 +93,17 @@ def _time_of_day(digits_max: int) -> Plain:
 def _timestamp(digits_max: int) -> Plain:
     def read(value: Any) -> datetime:
         text = text_of(value, "a time as text")[:_TIME_CHARS_MAX]
-        clock_at, zone_at = 11, next((at for at in range(19, len(text)) if text[at] in "Z+-"), len(text))
-        zone, clock, day = _zone(text[zone_at:]), _clock(text[clock_at:zone_at], digits_max), _day(text[:10])
-        if zone is None or clock is None or day is None or text[10] != "T":
+        found = _WHEN.fullmatch(text)
+        if found is None:
             raise Misfit(f"{_WANTED}, not {shown(value)}")
-        return _in_utc(datetime.combine(day, clock, zone))
+        if found[1] is not None and len(found[1]) > digits_max:
+            raise _too_fine(digits_max)
+        try:
+            return _in_utc(datetime.fromisoformat(text))
+        except Misfit:
+            raise
+        except ValueError:  # the 30th of February
+            raise Misfit(f"{_WANTED}, not {shown(value)}") from None
 
     def write(value: Any) -> str:
         if not isinstance(value, datetime):
@@ -107,19 +120,9 @@ def _timestamp(digits_max: int) -> Plain:
 def _in_utc(at: datetime) -> datetime:
     if not YEAR_MIN - 1 <= at.year <= YEAR_MAX + 1:
         _in_store(at.year)  # at the ends of the calendar there is no other zone
-    found = at.astimezone(UTC)
+    found = at if at.tzinfo is UTC else at.astimezone(UTC)
     _in_store(found.year)
     return found
-
-
-def _zone(text: str) -> timezone | None:
-    if text == "Z":
-        return UTC
-    found = _ZONE.fullmatch(text)
-    if found is None or int(found[2]) > 23 or int(found[3]) > 59:
-        return None
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    return timezone(-offset if found[1] == "-" else offset)
 
 
 DATE = Plain(read=_read_date, write=_write_date)
