@@ -11,6 +11,7 @@ from typing import Any
 
 from streams.errors import BadInput
 from streams.source_settings import HttpSourceSettings
+from streams.sources.webhooks.hmac_settings import ID_HEADERS, TIMESTAMP_HEADERS
 
 JSON = "application/json"
 _BY_PROVIDER_ONLY = {
@@ -256,9 +257,11 @@ def _hmac(maker: Maker, body: bytes) -> dict[str, str]:
         mac.hex() if encode is None else encode(mac).decode().rstrip("=" if "url" in told["encoding"] else "")
     )
     headers = {told.get("header", "X-Signature"): told.get("prefix", "") + shown}
-    for place in ("timestamp", "id"):
-        if f"{place}_header" in told:
-            headers[told[f"{place}_header"]] = places[place].decode()
+    template = told.get("template", "")
+    for place, usual in (("timestamp", TIMESTAMP_HEADERS), ("id", ID_HEADERS)):
+        name = told.get(f"{place}_header") or (usual[0] if f"{{{place}}}" in template else "")
+        if name:
+            headers[name] = places[place].decode()
     return headers
 
 

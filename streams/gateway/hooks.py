@@ -55,6 +55,14 @@ _HEADERS_KEPT = (
     "x-amz-sns-topic-arn",
     "x-amz-sns-rawdelivery",
     "aeg-event-type",
+    "idempotency-key",
+    "x-webhook-id",
+    "x-webhook-timestamp",
+    "x-delivery-id",
+    "x-request-id",
+    "x-request-timestamp",
+    "x-signature-timestamp",
+    "x-timestamp",
 )
 # That they stood there tells how the other headers are called; what they said is not kept.
 _SIGNATURES = ("webhook-signature", "svix-signature", "x-shopify-hmac-sha256", "shopify-hmac-sha256")

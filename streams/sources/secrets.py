@@ -58,7 +58,9 @@ class CurrentTrust:
             token = next((one.value.decode("utf-8", "replace") for one in parse(address)), None)
             if token is None:
                 # Nothing to compare with must never mean that everybody may come in.
-                _log.warning("source %s: its token file is empty; the token read last stays valid", self._name)
+                _log.warning(
+                    "source %s: its token file is empty; the token read last stays valid", self._name
+                )
             else:
                 self._trust = replace(self._trust, query_token=token)
         now_s = self._now_s()

@@ -31,6 +31,7 @@ CASES: list[tuple[str, bytes, str, dict[str, Any]]] = [
     ("basic", b"ann:secret", "", {}),
     ("hmac", b"secret", "", {}),
     ("hmac", b"secret", "", {"hmac": HMAC}),
+    ("hmac", b"c2VjcmV0", "", {"hmac": {"template": "{timestamp}.{body}", "secret_encoding": "base64"}}),
     ("standard-webhooks", b"whsec_c2VjcmV0", "", {}),
     ("github", b"secret", "", {}),
     ("stripe", b"whsec_text", "", {}),
