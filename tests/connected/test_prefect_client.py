@@ -140,6 +140,7 @@ def test_prefect_emits_and_subscribes_while_the_gateway_is_killed(tmp_path: Path
         time.sleep(1.0)
         sse.close()
         assert system.sql("SELECT count() AS n FROM dead_letters")[0]["n"] in {0, "0"}
+    print(f"stored {len(stored)}, heard {len(got)} and {len(got_tenths)}, streamed {len(sse.ids)}")
     assert sorted(stored) == sorted(emitted)
     assert sorted(got) == sorted(emitted)
     assert sorted(got_tenths) == sorted(emitted[::10])
