@@ -19,6 +19,7 @@ from schemas.record import DeadLetter, EventRecord
 from streams.kafka.admin import ensure_topics
 from streams.kafka.config import librdkafka_config
 from streams.kafka.tail import bounds
+from streams.kafka.topic_reader import TopicReader
 from streams.local.broker import LocalBroker
 from streams.local.ports import choose_port
 from streams.settings import KafkaSettings, RegistrySettings, Settings
@@ -231,6 +232,29 @@ async def test_latest_begins_at_the_end_once_and_never_skips_afterwards(
         await asyncio.sleep(0.5)
     values = [event.payload["value"] for event in publisher.events]
     assert sorted(values) == ["new partition"] * 5 + ["while away"] * 10
+
+
+async def test_latest_stores_where_it_began_before_anything_is_done(
+    kafka: KafkaSettings, foreign: MakeTopic
+) -> None:
+    """Who begins at the end and dies before its first commit misses nothing that came after it began."""
+    topic = foreign("began", 2)
+    produce(kafka, topic, [{"value": b"old"}])
+    first = TopicReader(kafka, topic, f"{topic}.group", start="latest", properties=QUICK)
+    await first.open()
+    deadline_s = time.monotonic() + WITHIN_S
+    while len((await first.take(10, 0.1)).positions) < 2:
+        assert time.monotonic() < deadline_s, "it did not begin"
+    await first.close()  # nothing was done, so nothing but the beginning is stored
+    produce(kafka, topic, [{"value": b"new", "partition": n} for n in range(2)])
+    second = TopicReader(kafka, topic, f"{topic}.group", start="latest", properties=QUICK)
+    await second.open()
+    found: list[bytes | None] = []
+    deadline_s = time.monotonic() + 20
+    while len(found) < 2 and time.monotonic() < deadline_s:
+        found += [record.value for record in (await second.take(10, 0.1)).records]
+    await second.close()
+    assert found == [b"new", b"new"]
 
 
 def _grow(kafka: KafkaSettings, topic: str, partitions: int) -> None:
