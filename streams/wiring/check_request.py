@@ -144,6 +144,11 @@ def trust_of(secret: str | list[str] | Mapping[str, Any] | None) -> Trust:
         if name in given:
             found = given.pop(name)
             fields[name] = make([found] if isinstance(found, str) else found)
+    if "tolerance_s" in given:
+        found = given.pop("tolerance_s")
+        if not isinstance(found, int | float) or isinstance(found, bool) or not found > 0:
+            raise BadInput("secret: tolerance_s must be a number of seconds above 0")
+        fields["tolerance_s"] = float(found)
     described = {name: given.pop(name) for name in HMAC_KEYS if name in given}
     if described:
         given["hmac"] = described

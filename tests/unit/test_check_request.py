@@ -79,6 +79,8 @@ def test_a_bad_file_is_a_sentence(text: str, said: str) -> None:
         captured(text)
     with pytest.raises(BadInput, match="no kind knows"):
         trust_of({"pasword": "x"})
+    with pytest.raises(BadInput, match="tolerance_s"):
+        trust_of({"tolerance_s": "soon"})
 
 
 def test_the_command_prints_json_and_knows_its_kinds(tmp_path: Path) -> None:
