@@ -27,7 +27,13 @@ _KEYS_ELSEWHERE = ("jku", "x5u", "jwk", "x5c", "crit", "b64")
 
 
 def verified_claims(
-    delivery: Delivery, trust: Trust, keys: Keys, *, issuers: Sequence[str], keys_url: str
+    delivery: Delivery,
+    trust: Trust,
+    keys: Keys,
+    *,
+    issuers: Sequence[str],
+    keys_url: str,
+    wanted: Mapping[str, object] | None = None,
 ) -> Mapping[str, Any]:
     """Return what the delivery's token says, once it is proved.
 
@@ -37,6 +43,7 @@ def verified_claims(
         keys: Fetched before.
         issuers: Who may have issued it.
         keys_url: Where the issuer publishes its keys.
+        wanted: Further claims that it must have, types included.
 
     Raises Unauthenticated, KeyMissing and Doubled.
 
@@ -49,6 +56,9 @@ def verified_claims(
     if algorithm not in {"RS256", "ES256"} or any(name in header for name in _KEYS_ELSEWHERE):
         raise Unauthenticated("the token is signed in a way that is not taken")
     _check(claims, delivery.at_s, trust, issuers)
+    for name, value in (wanted or {}).items():
+        if type(claims.get(name)) is not type(value) or claims[name] != value:
+            raise Unauthenticated(f"the token has another {name}")
     for key in _candidates(key_id, trust, keys, keys_url):
         if _signed(token, key, str(algorithm)):
             return claims

@@ -183,7 +183,7 @@ def test_keys_are_asked_for_only_by_tokens_that_say_the_right_things() -> None:
     with pytest.raises(KeyMissing) as missing:
         verify(token(CLAIMS), trust)
     assert missing.value.url == KEYS_URL
-    for change in ({"aud": "x"}, {"iss": "x"}, {"exp": NOW_S - 3600}):
+    for change in ({"aud": "x"}, {"iss": "x"}, {"exp": NOW_S - 3600}, {"email": "x"}, {"email_verified": 1}):
         with pytest.raises(Unauthenticated):
             verify(token({**CLAIMS, **change}), trust)
     with pytest.raises(KeyMissing):  # published since; how often that asks again is the door's affair
