@@ -40,6 +40,9 @@ class Headers:
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._pairs = [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+        self._named: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            self._named.setdefault(name, []).append(value)
 
     @classmethod
     def of(cls, fields: Mapping[str, str | Sequence[str]]) -> "Headers":
@@ -52,15 +55,16 @@ class Headers:
 
     def all(self, name: str) -> list[str]:
         """Return every value of a field in order."""
-        wanted = name.lower()
-        return [value for found, value in self._pairs if found == wanted]
+        return list(self._named.get(name.lower(), ()))
 
     def one(self, name: str) -> str | None:
         """Return the value of a field, None when missing; raises Doubled when it stands more than once."""
-        found = self.all(name)
+        found = self._named.get(name.lower())
+        if found is None:
+            return None
         if len(found) > 1:
             raise Doubled(name)
-        return found[0] if found else None
+        return found[0]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Every field, names in lower case."""

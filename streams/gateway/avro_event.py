@@ -5,8 +5,6 @@ Equality with fastavro over `schemas/avro/event.avsc` is a property test, so a c
 
 from functools import lru_cache
 
-from schemas.record import EventRecord
-
 _LENGTHS_MAX = 4096
 _TIMES_QUICK_MIN = 1 << 28
 
@@ -86,27 +84,6 @@ def encode_event(
             _ABSENT if replay_of is None else _PRESENT_ID + replay_of.encode(),
             _LENGTHS[depth],
         )
-    )
-
-
-def encode_record(header: bytes, record: EventRecord) -> bytes:
-    """Return the framed bytes of a record whose ids have 36 characters."""
-    return encode_event(
-        header,
-        id_text=record.id.encode(),
-        event=record.event.encode(),
-        resource_id=record.resource_id.encode(),
-        occurred=_zigzag(record.occurred),
-        received=_zigzag(record.received),
-        resource=record.resource.encode(),
-        related=record.related.encode(),
-        payload=record.payload.encode(),
-        source=record.source.encode(),
-        causation_id=record.causation_id,
-        correlation_id=record.correlation_id.encode(),
-        follows=record.follows,
-        replay_of=record.replay_of,
-        depth=record.depth,
     )
 
 

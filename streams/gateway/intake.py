@@ -1,12 +1,11 @@
 """Rows into Kafka, and no answer before the acknowledgement."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from schemas.codec import Codec
 from schemas.dead_letter import Reason
-from schemas.event import Event, from_micros
+from schemas.event import Event
 from schemas.shard import shard
 from schemas.topics import Topics
 from streams.clock import Clock, SystemClock
@@ -82,11 +81,11 @@ class Intake:
             raw = dumps(_as_posted(event))
             await self.bury(raw, source=event.source, reason=Reason.WRONG_PAYLOAD, error=text)
         rows: list[Row] = []
-        received = from_micros(self._clock.now_us())
+        received_us = self._clock.now_us()
         for event in fitting:
             try:
                 # `occurred` is a stranger's clock; when a source spoke last is told by ours.
-                rows.append(self._writer.row_of(replace(event, received=received)))
+                rows.append(self._writer.row_of(event, received_us=received_us))
             except ItemRefused as refused:
                 text = f"{event.event} of {event.resource_id[:200]} (id {event.id}): {refused.reason}"
                 raw = event.resource_id.encode()

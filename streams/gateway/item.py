@@ -1,7 +1,8 @@
 """One posted event: its fields checked, its record written."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from schemas.event_record import to_record
 from schemas.event_type import EventType, EventTypes
 from schemas.misfit import Misfit
 from schemas.shard import shard
-from streams.gateway.avro_event import encode_event, encode_record, micros_bytes
+from streams.gateway.avro_event import encode_event, micros_bytes
 from streams.gateway.ids import canonical_id
 from streams.gateway.ports import Row
 from streams.settings import LimitSettings
@@ -70,12 +71,35 @@ class Writer:
     limits: LimitSettings
     types: EventTypes = field(default_factory=EventTypes)
 
-    def row_of(self, event: Event) -> Row:
-        """Return the row of an event that our own code made; raises ItemRefused when it is too large."""
+    def row_of(self, event: Event, *, received_us: int | None = None) -> Row:
+        """Return the row of an event that our own code made; raises ItemRefused when it is too large.
+
+        `received_us` is when it came in, where the event itself does not tell.
+        """
+        if type(event.payload) is not dict:
+            event = replace(event, payload=json.loads(to_record(event).payload))
         key = event.resource_id
-        value = encode_record(self.header, to_record(event))
+        key_bytes = key.encode()
+        at_us = micros(event.received or event.occurred) if received_us is None else received_us
+        value = encode_event(
+            self.header,
+            id_text=event.id.encode(),
+            event=event.event.encode(),
+            resource_id=key_bytes,
+            occurred=micros_bytes(micros(event.occurred)),
+            received=micros_bytes(at_us),
+            resource=dumps(dict(event.resource)),
+            related=dumps([dict(labels) for labels in event.related]) if event.related else b"[]",
+            payload=dumps(event.payload),
+            source=event.source.encode(),
+            causation_id=event.causation_id,
+            correlation_id=event.correlation_id.encode(),
+            follows=event.follows,
+            replay_of=event.replay_of,
+            depth=event.depth,
+        )
         self._fits(value)
-        return _partition(key, self.partitions), key.encode(), value
+        return _partition(key, self.partitions), key_bytes, value
 
     def check_payload(self, event: Event) -> None:
         """Raise ItemRefused when the event's name has a schema that its payload does not fit."""
