@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import cast
 
 STATUS_AT = len(b"HTTP/1.1 ")
@@ -82,6 +83,13 @@ class Load:
         for _ in range(self._open):
             await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
         await self._done.wait()
+
+
+def request(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the bytes of a POST."""
+    lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def post(body: bytes, content_type: bytes) -> bytes:
