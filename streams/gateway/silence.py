@@ -24,6 +24,7 @@ RESOURCE = "ensue://source/"
 LOOK_EVERY_S = 1.0
 _SILENT_LOOK_EVERY_S = 5.0
 _LISTENS_EVERY_S = 4.0
+_LATE_US = 60_000_000  # from `received` to the log at most, with all that may hold a request up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ class _Known:
 
     last_us: int | None = None
     looked: bool = False
+    from_us: int = 0  # what was received before is known
     silent_since: str | None = None  # as the alarm said it; "" for a source that never spoke
     look_at_s: float = 0.0
 
@@ -138,7 +140,7 @@ class SilenceAlarm:
             return
         for name in due:
             self._known[name].look_at_s = now_s + _SILENT_LOOK_EVERY_S
-        view = await self.spoken.look({name: self._known[name].last_us or 0 for name in due})
+        view = await self.spoken.look({name: self._known[name].from_us for name in due})
         for name in due:
             await self._judge(name, wanted[name], view)
 
@@ -156,6 +158,7 @@ class SilenceAlarm:
 
     async def _judge(self, name: str, source: Source, view: View) -> None:
         known, heard = self._known[name], view.heard.get(name, Heard())
+        known.from_us = max(0, view.complete_us - _LATE_US)
         if heard.last_us is not None:
             known.last_us = max(known.last_us or 0, heard.last_us)
         if not known.looked:

@@ -72,12 +72,17 @@ class World:
             complete_us=int((self.now_s - self.store_lag_s) * 1_000_000),
             heard={
                 name: Heard(
-                    last_us=int(self.received[name] * 1_000_000) if name in self.received else None,
+                    last_us=self.stored_us(name, since_us),
                     silent_since=self.words.get(name),
                 )
-                for name in names
+                for name, since_us in names.items()
             },
         )
+
+    def stored_us(self, name: str, since_us: int) -> int | None:
+        """When the newest event was received, as far as one was since then."""
+        at_us = int(self.received.get(name, 0) * 1_000_000)
+        return at_us if at_us >= max(since_us, 1) else None
 
     async def publish(self, events: list[Event]) -> None:
         """Take the alarm."""
