@@ -101,4 +101,3 @@ class SourceCase:
     def empty(self) -> bool:
         """Whether nothing at all was written."""
         return not self.gateway.log.rows
-
