@@ -179,7 +179,7 @@ def test_killed_twice_in_the_middle_no_record_is_missing_or_counts_twice(
             records.append({"key": b"k%d" % (number % 97), "value": b'{"n": '})
     produce(kafka, topic, records)
     published = tmp_path / "published"
-    for after in (6, 8):
+    for after in (1, 8):  # in the middle of the first batch, and later
         Reading(kafka, topic, published).kill_in_the_middle(after)
     last = Reading(kafka, topic, published)
     try:
