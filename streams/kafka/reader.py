@@ -119,6 +119,10 @@ class PartitionReader:
                     _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_S)
                 except KafkaException:
                     continue  # the broker is away: nothing stands still that could move
+                except RuntimeError:
+                    if self._closed.is_set():  # meanwhile, by its own thread
+                        return
+                    raise
                 if end > reading.end:
                     reading.end, reading.moved_s = end, time.monotonic()
 
