@@ -10,6 +10,7 @@ import pytest
 
 from streams.gateway.openapi import DOCUMENT
 from tests.gateway_case import GatewayCase
+from tests.live_case import LiveCase
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,11 @@ def test_every_path_of_the_gateway_is_described() -> None:
     """What the gateway serves itself stands in openapi.json; describe a new path there."""
     served = {plain(path) for path in GatewayCase().served.app.paths}
     assert served - PATHS.keys() == set()
+
+
+async def test_every_socket_is_described() -> None:
+    """What is served as a WebSocket stands in x-sockets, and nothing else does."""
+    assert DESCRIBED["x-sockets"].keys() == LiveCase().served.doors.sockets._handlers.keys()
 
 
 def test_every_route_beside_the_gateway_is_described() -> None:
