@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from streams.source_settings import SqsSource
 from streams.sources.aws.sqs import SqsWatch
 from streams.sources.kinds import hook_source
 from streams.sources.trust import Trust
+from tests.connected.system import System
 from tests.gateway_case import ListLog, View
 from tests.odd_objects import odd_keys
 
@@ -168,6 +170,35 @@ async def test_a_thousand_objects_by_a_queue(amazon: str) -> None:
     assert (letter.raw, letter.reason, letter.source) == (b"no notification", "malformed_json", "queue")
     left = sqs.get_queue_attributes(**asked)["Attributes"]
     assert (left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
+
+
+FLOW = """
+from flows import event_trigger, flow
+
+@flow(on=event_trigger("storage.object.created"), parameters={"key": "{{ event.resource.key }}"})
+def load(key):
+    return key
+"""
+
+
+@pytest.mark.timeout(420)
+def test_each_object_starts_its_flow_once(amazon: str, tmp_path: Path) -> None:
+    """1,000 objects in a bucket of the whole system: 1,000 events in SQL, 1,000 runs, one for each key."""
+    sqs = client(amazon, "sqs")
+    url = sqs.create_queue(QueueName="changes")["QueueUrl"]
+    asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    bucket_into(amazon, Queue=asked["Attributes"]["QueueArn"])
+    source = {"KIND": "sqs", "QUEUE_URL": url, "ENDPOINT_URL": amazon, "REGION": REGION, "WAIT_S": "1"}
+    env = {f"ENSUE_SOURCES__UPLOADS__{name}": value for name, value in source.items()}
+    keys = odd_keys(OBJECTS)
+    with System(tmp_path, FLOW, env=env) as system:
+        put(amazon, keys)
+        done = "SELECT count() FROM runs WHERE state = 'succeeded'"
+        assert system.wait_count(done, OBJECTS, 240) == OBJECTS, system.log("gateway")
+        stored = system.sql("SELECT resource['key'] AS key FROM events WHERE source = 'uploads'")
+        assert sorted(row["key"] for row in stored) == sorted(keys)
+        results = system.sql("SELECT result FROM runs")
+        assert sorted(json.loads(row["result"]) for row in results) == sorted(keys)
 
 
 async def test_objects_by_a_topic_over_http(amazon: str) -> None:
