@@ -17,6 +17,7 @@ from schemas.codec import CLASSES, Codec, UndecodableError, fixed_codec, peek
 from schemas.new_id import new_id
 
 pytestmark = pytest.mark.property
+DRAWS_RECORDS = True  # dead letters with any reason among them
 
 CODEC = fixed_codec()
 ids = st.builds(new_id, st.integers(0, 1 << 47))
