@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo up check lint types test soak bench lock clean
+.PHONY: help install demo up check lint types test soak bench minio lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -49,6 +49,13 @@ soak: $(STAMP) ## Long kill and load suites (hours)
 
 bench: $(STAMP) ## Benchmarks with ratios, JSON in bench/results
 	@for b in bench/*.py; do case $$b in */_*) ;; *) echo "== $$b"; $(BIN)/python $$b || exit 1;; esac; done
+
+MINIO_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ensue/minio
+MINIO := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+minio: ## Build MinIO from its Go module for tests/connected/test_minio.py (20 to 50 min; needs go)
+	@command -v minio >/dev/null || test -x $(MINIO_DIR)/minio || { mkdir -p $(MINIO_DIR); tmp=$$(mktemp -d); \
+	  GOPATH=$$tmp GOCACHE=$$tmp/build GOBIN=$(MINIO_DIR) GOFLAGS=-modcacherw nice -n 19 \
+	  go install -trimpath -ldflags="-s -w" $(MINIO); rc=$$?; rm -rf $$tmp; exit $$rc; }
 
 lock: $(STAMP) ## Resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --universal --python-version 3.11 \
