@@ -16,7 +16,7 @@ install: $(STAMP) ## Make .venv from the hash lock
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; set PYTHON=/path/to/python3" >&2; exit 2; }
-	@echo "Setting up $(VENV) (about 1.4 GB, a minute or two) ..."
+	@echo "Setting up $(VENV) (about 1.6 GB, a minute or two) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .

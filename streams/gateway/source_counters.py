@@ -48,6 +48,7 @@ class SourceCounters:
                 lines.append(f'ensue_source_{what}{{source="{label}"}} {value}')
         return "".join(f"{line}\n" for line in lines).encode()
 
+
 def escaped(label: str) -> str:
     """Return a label's value as Prometheus' text form has it."""
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
