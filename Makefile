@@ -39,10 +39,15 @@ types: $(STAMP)
 check: lint types ## Lint, types, unit and property tests (< 2 min), before each commit
 	$(PYTEST) -q -n 2 -m "(unit or property) and not soak"
 
+# What measures time or kills under load gets the machine for itself.
+ALONE := tests/connected/test_demo.py tests/connected/test_burst.py tests/connected/test_kill.py \
+  tests/connected/test_two_gateways.py tests/connected/test_sink_kill.py tests/simulation/ownership
+
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
 	$(MAKE) --no-print-directory lint types
 	$(PYTEST) -q -n 2 -m "not soak" --ignore tests/connected --ignore tests/simulation/ownership
-	$(PYTEST) -m "not soak" tests/connected tests/simulation/ownership
+	$(PYTEST) -q -n 2 --dist loadfile -m "not soak" tests/connected $(ALONE:%=--ignore %)
+	$(PYTEST) -m "not soak" $(ALONE)
 
 soak: $(STAMP) ## Long kill and load suites (hours)
 	$(PYTEST) -m soak --timeout=7200

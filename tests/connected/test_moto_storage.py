@@ -181,6 +181,7 @@ def load(key):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(420)
 def test_each_object_starts_its_flow_once(amazon: str, tmp_path: Path) -> None:
     """1,000 objects in a bucket of the whole system: 1,000 events in SQL, 1,000 runs, one for each key."""
