@@ -6,6 +6,7 @@ import sys
 
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter
+from websockets.exceptions import InvalidMessage
 
 
 async def main(wanted: EventFilter, count: int) -> None:
@@ -15,12 +16,21 @@ async def main(wanted: EventFilter, count: int) -> None:
     minutes; on a busy machine it hands some on twice.
     """
     ids: dict[str, None] = {}
-    async with get_events_subscriber(filter=wanted, reconnection_attempts=60) as subscriber:
-        print("listening", flush=True)
-        async for event in subscriber:
-            ids[str(event.id)] = None
-            if len(ids) == count:
-                break
+    said = False
+    while len(ids) < count:
+        try:
+            async with get_events_subscriber(filter=wanted, reconnection_attempts=60) as subscriber:
+                if not said:
+                    print("listening", flush=True)
+                    said = True
+                async for event in subscriber:
+                    ids[str(event.id)] = None
+                    if len(ids) == count:
+                        break
+        except InvalidMessage as error:
+            # Its own reconnecting does not expect a server that dies within a handshake.
+            print(f"subscribing again: {error}", file=sys.stderr, flush=True)
+            await asyncio.sleep(0.5)
     print(json.dumps(list(ids)), flush=True)
 
 
