@@ -6,7 +6,7 @@ import sys
 
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import WebSocketException
 
 
 async def main(wanted: EventFilter, count: int) -> None:
@@ -27,9 +27,9 @@ async def main(wanted: EventFilter, count: int) -> None:
                     ids[str(event.id)] = None
                     if len(ids) == count:
                         break
-        except InvalidMessage as error:
+        except (WebSocketException, OSError, EOFError) as error:
             # Its own reconnecting does not expect a server that dies within a handshake.
-            print(f"subscribing again: {error}", file=sys.stderr, flush=True)
+            print(f"subscribing again: {error!r}", file=sys.stderr, flush=True)
             await asyncio.sleep(0.5)
     print(json.dumps(list(ids)), flush=True)
 
