@@ -9,8 +9,8 @@ from streams.errors import Poison
 from streams.gateway.item import ItemRefused
 from streams.gateway.parse import ItemParser, Items
 from streams.gateway.problem import Problem
-from streams.gateway.request import Answer, Request
-from streams.inbound import BodyForm, Delivery, Headers, Refused
+from streams.gateway.request import Answer, Request, answer_of_reply, delivery_of
+from streams.inbound import BodyForm, Refused
 from streams.settings import LimitSettings
 
 _STATUS = {"malformed_json": (400, "malformed-json"), "unknown_format": (415, "content-type")}
@@ -27,7 +27,7 @@ def parser_of_form(form: BodyForm, request: Request, clock: Clock) -> ItemParser
     """Return the parser of one request's body: the form may need its headers."""
 
     def items(body: bytes, limits: LimitSettings) -> tuple[int, Items]:
-        delivery = _delivery(request, body, clock.now_us())
+        delivery = delivery_of(request, body, clock.now_us())
         try:
             count, events = form.read(delivery, depth_max=limits.depth)
         except Poison as poison:
@@ -70,17 +70,4 @@ def _problem(poison: Poison) -> Problem:
 
 def handshake(form: BodyForm, request: Request, now_us: int) -> Answer:
     """Answer OPTIONS /events without reading a body: a sender asks whether it may send."""
-    reply = form.handshake(_delivery(request, b"", now_us))
-    headers = tuple((key.encode("latin-1"), text.encode("latin-1")) for key, text in reply.headers)
-    return Answer(reply.status, reply.body, reply.content_type.encode(), headers)
-
-
-def _delivery(request: Request, body: bytes, at_us: int) -> Delivery:
-    return Delivery(
-        method=request.method,
-        path=request.path,
-        query=request.query,
-        headers=Headers(request.raw_headers),
-        body=body,
-        at_s=at_us / 1_000_000,
-    )
+    return answer_of_reply(form.handshake(delivery_of(request, b"", now_us)))

@@ -15,7 +15,7 @@ from streams.gateway.in_flight import InFlight
 from streams.gateway.intake import Intake
 from streams.gateway.outbound import FetchedKeys, Outbound, Unreachable
 from streams.gateway.problem import Problem, unavailable
-from streams.gateway.request import Answer, Request
+from streams.gateway.request import Answer, Request, answer_of_reply, delivery_of
 from streams.gateway.source_counters import SourceCounters
 from streams.inbound import (
     Call,
@@ -111,20 +111,11 @@ class PostHook:
         try:
             raw = await read_body(request, bytes_max=self._limits.body_bytes, share=share)
             share.work()
-            delivery = Delivery(
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                headers=Headers(request.raw_headers),
-                body=raw,
-                at_s=self._clock.now_us() / 1_000_000,
-            )
-            return await self._take(name, source, delivery)
+            return await self._take(name, source, delivery_of(request, raw, self._clock.now_us()))
         except Unauthenticated:
             count.unauthenticated += 1
-            headers = (
-                (b"www-authenticate", b"Ensue"),
-            )  # RFC 9110 asks for one; it tells nothing of the scheme
+            # RFC 9110 asks for a challenge; this one tells nothing of the scheme.
+            headers = ((b"www-authenticate", b"Ensue"),)
             text = "The sender did not prove who it is."
             raise Problem(401, "unauthorized", text, headers=headers) from None
         except Overload as overload:
@@ -152,17 +143,18 @@ class PostHook:
             outcome, reason = Taken(unusable=[str(poison)]), poison.reason
         count.authenticated(delivery.at_s)
         if isinstance(outcome, Reply):
-            headers = tuple((key.encode("latin-1"), text.encode("latin-1")) for key, text in outcome.headers)
-            if outcome.status >= 400 and not outcome.body:
-                raise Problem(outcome.status, "refused", "This source does not take that.", headers=headers)
-            return Answer(outcome.status, outcome.body, outcome.content_type.encode(), headers)
+            answer = answer_of_reply(outcome)
+            if answer.status >= 400 and not answer.body:
+                text = "This source does not take that."
+                raise Problem(answer.status, "refused", text, headers=answer.headers)
+            return answer
         events, misfits = self._intake.sorted_out(
             [event if event.id else _with_id(event) for event in outcome.events]
         )
         if misfits:
             reason = Reason.WRONG_PAYLOAD if not outcome.unusable else reason
             outcome = replace(outcome, unusable=[*outcome.unusable, *(text for _, text in misfits)])
-        await self._intake.publish(events)
+        await self._intake.write(events)
         count.events += len(events)
         fields: dict[str, object] = {"ids": [event.id for event in events]}
         if outcome.unusable:

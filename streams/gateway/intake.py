@@ -80,9 +80,13 @@ class Intake:
         for event, text in misfits:
             raw = dumps(_as_posted(event))
             await self.bury(raw, source=event.source, reason=Reason.WRONG_PAYLOAD, error=text)
+        await self.write(fitting)
+
+    async def write(self, events: Sequence[Event]) -> None:
+        """Write events that were sorted out before, as `publish` does."""
         rows: list[Row] = []
         received_us = self._clock.now_us()
-        for event in fitting:
+        for event in events:
             try:
                 # `occurred` is a stranger's clock; when a source spoke last is told by ours.
                 rows.append(self._writer.row_of(event, received_us=received_us))

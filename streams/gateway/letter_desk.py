@@ -119,7 +119,7 @@ class LetterDesk:
         ]
         events, misfits = self._intake.sorted_out(events)
         taken = Taken(events=events, unusable=[*taken.unusable, *(text for _, text in misfits)])
-        await self._intake.publish(events)
+        await self._intake.write(events)
         outcome = "taken" if not taken.unusable else "partly" if events else "unusable"
         return await self._note(
             letter,

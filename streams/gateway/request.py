@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from streams.gateway.problem import Problem
+from streams.inbound import Delivery, Headers, Reply
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,6 +45,24 @@ def answer_of(problem: Problem) -> Answer:
     """Return the answer that a refusal is."""
     close = ((b"connection", b"close"),) if problem.close else ()
     return Answer(problem.status, problem.body(), PROBLEM_JSON, (*problem.headers, *close))
+
+
+def answer_of_reply(reply: Reply) -> Answer:
+    """Return the answer that a source's or form's own reply is."""
+    headers = tuple((name.encode("latin-1"), text.encode("latin-1")) for name, text in reply.headers)
+    return Answer(reply.status, reply.body, reply.content_type.encode(), headers)
+
+
+def delivery_of(request: Request, body: bytes, at_us: int) -> Delivery:
+    """Return a request as sources and forms see it; `at_us` is our clock."""
+    return Delivery(
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        headers=Headers(request.raw_headers),
+        body=body,
+        at_s=at_us / 1_000_000,
+    )
 
 
 async def respond(send: Send, answer: Answer) -> None:
