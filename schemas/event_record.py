@@ -57,5 +57,17 @@ def to_event(record: EventRecord) -> Event:
     )
 
 
+def as_posted(event: Event) -> dict[str, Any]:
+    """Return what `POST /events` needs to make the same event again; links are left to who wants them."""
+    return {
+        "id": event.id,
+        "event": event.event,
+        "resource": dict(event.resource),
+        "related": [dict(labels) for labels in event.related],
+        "payload": dict(event.payload),
+        "occurred": event.occurred.isoformat(),
+    }
+
+
 def _text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

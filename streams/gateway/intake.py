@@ -1,11 +1,11 @@
 """Rows into Kafka, and no answer before the acknowledgement."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from schemas.codec import Codec
 from schemas.dead_letter import Reason
 from schemas.event import Event
+from schemas.event_record import as_posted
 from schemas.shard import shard
 from schemas.topics import Topics
 from streams.clock import Clock, SystemClock
@@ -78,7 +78,7 @@ class Intake:
         """Write events that a source made, in order; raises Overload or Transport: then send all again."""
         fitting, misfits = self.sorted_out(events)
         for event, text in misfits:
-            raw = dumps(_as_posted(event))
+            raw = dumps(as_posted(event))
             await self.bury(raw, source=event.source, reason=Reason.WRONG_PAYLOAD, error=text)
         await self.write(fitting)
 
@@ -139,15 +139,3 @@ class Intake:
         """Write a record once more as it lay in a topic; raises Overload or Transport."""
         if await self._log.append(topic, [row]):
             raise Transport(f"the record was not acknowledged by {topic}; try again")
-
-
-def _as_posted(event: Event) -> dict[str, Any]:
-    """Return an event as POST /events takes it, so that a mended dead letter can be posted."""
-    return {
-        "id": event.id,
-        "event": event.event,
-        "resource": dict(event.resource),
-        "related": [dict(labels) for labels in event.related],
-        "payload": dict(event.payload),
-        "occurred": event.occurred.isoformat(),
-    }

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.codec import fixed_codec
 from schemas.event import Event
-from schemas.event_record import to_event
+from schemas.event_record import as_posted, to_event
 from schemas.record import DeadLetter, EventRecord
 from streams.errors import BadInput
 from streams.gateway.ports import Row
@@ -251,7 +251,7 @@ def _told(request: Captured, sent: list[dict[str, Any]], log: _Log) -> dict[str,
         if topic.endswith("dead-letters"):
             letters.append(codec.decode(row[2], DeadLetter))
         else:
-            events.append(_as_posted(to_event(codec.decode(row[2], EventRecord))))
+            events.append(_shown(to_event(codec.decode(row[2], EventRecord))))
     if letters and problem is None:
         problem = {"type": "urn:ensue:dead-letter", "reason": letters[0].reason, "detail": letters[0].error}
     return {
@@ -264,17 +264,7 @@ def _told(request: Captured, sent: list[dict[str, Any]], log: _Log) -> dict[str,
     }
 
 
-def _as_posted(event: Event) -> dict[str, Any]:
-    """Return an event as POST /events takes it."""
-    fields: dict[str, Any] = {
-        "id": event.id,
-        "event": event.event,
-        "resource": dict(event.resource),
-        "occurred": event.occurred.isoformat(),
-        "payload": dict(event.payload),
-    }
-    if event.related:
-        fields["related"] = [dict(labels) for labels in event.related]
-    if event.follows:
-        fields["follows"] = event.follows
-    return fields
+def _shown(event: Event) -> dict[str, Any]:
+    """Return an event as POST /events takes it, without what it does not have."""
+    links = {"follows": event.follows} if event.follows else {}
+    return {name: value for name, value in as_posted(event).items() if name != "related" or value} | links

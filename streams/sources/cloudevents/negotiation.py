@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from schemas.event import Event
+from schemas.event_record import as_posted
 from streams.sources.cloudevents.http_binding import BATCHED, MEDIA_TYPE, STRUCTURED, to_binary
 from streams.sources.cloudevents.json_format import to_json
 from streams.sources.cloudevents.mapping import cloud_event_of
@@ -98,11 +99,7 @@ def message_of(event: Event, shape: Shape) -> Message:
 def posted(event: Event) -> dict[str, Any]:
     """Return an event as POST /events takes it: posted again it is the same event, counted once."""
     fields: dict[str, Any] = {
-        "id": event.id,
-        "event": event.event,
-        "resource": dict(event.resource),
-        "related": [dict(labels) for labels in event.related],
-        "payload": dict(event.payload),
+        **as_posted(event),
         "occurred": event.occurred.isoformat().replace("+00:00", "Z"),
         "correlation_id": event.correlation_id,
         "depth": event.depth,
