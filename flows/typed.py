@@ -52,17 +52,21 @@ def _payloads(hint: Any) -> Iterable[Any]:
 def typed(event: Event[Any], model: "type[BaseModel]") -> "Event[BaseModel]":
     """Return an event with its payload as an instance; one that has it already is returned as it is.
 
+    Of an event that came as a CloudEvent the data becomes the instance.
+
     Raises ValueError naming the event, the field and why.
     """
     if isinstance(event.payload, model):
         return event
+    from schemas.carried_payload import typed_part
     from schemas.misfit import Misfit
     from schemas.model_payload import instance_of
 
+    inside, part = typed_part(event.resource, event.payload)
     try:
-        return replace(event, payload=instance_of(model, plain(event.payload)))
+        return replace(event, payload=instance_of(model, plain(part)))
     except Misfit as misfit:
-        where = f"payload.{misfit.path}" if misfit.path else "payload"
+        where = ".".join(name for name in ("payload", inside, misfit.path) if name)
         what = f"event {event.event} (id {event.id}) is no {model.__name__}"
         raise ValueError(f"{what}: {where} {misfit.reason}") from None
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from schemas.carried_payload import typed_part
 from schemas.dead_letter import Reason
 from schemas.event import DEPTH_MAX, ID_LABEL, PREFECT_ID_LABEL, PREFECT_ROLE_LABEL, ROLE_LABEL, Event, micros
 from schemas.event_record import to_record
@@ -105,7 +106,7 @@ class Writer:
         """Raise ItemRefused when the event's name has a schema that its payload does not fit."""
         kind = self.types.by_name.get(event.event)
         if kind is not None:
-            _check_type(kind, event.payload)
+            _check_type(kind, event.resource, event.payload)
 
     def row(self, item: Any, *, drawn_id: str, received: bytes, source: bytes = b"") -> tuple[str, Row]:
         """Return id and row of a posted item; `drawn_id` counts when it brings none. Raises ItemRefused."""
@@ -133,7 +134,7 @@ class Writer:
         payload = get("payload")
         kind = self.types.by_name.get(name)
         if kind is not None:
-            _check_type(kind, {} if payload is None else payload)
+            _check_type(kind, resource, {} if payload is None else payload)
         depth = get("depth", 0)
         if depth != 0 or type(depth) is not int:
             _check_depth(depth)
@@ -216,13 +217,14 @@ def _id(item: Mapping[str, Any], field: str) -> str:
     return found
 
 
-def _check_type(kind: EventType, payload: Any) -> None:
+def _check_type(kind: EventType, resource: Any, payload: Any) -> None:
+    inside, part = typed_part(resource, payload)
     try:
-        kind.check(payload)
+        kind.check(part)
     except Misfit as misfit:
-        place = f".{misfit.path}" if misfit.path else ""
+        place = ".".join(name for name in (PAYLOAD, inside, misfit.path) if name)
         reason = f"{misfit.reason} (schema of {kind.name}, version {kind.newest.number})"
-        raise ItemRefused(f"{PAYLOAD}{place}", reason, letter=Reason.WRONG_PAYLOAD) from None
+        raise ItemRefused(place, reason, letter=Reason.WRONG_PAYLOAD) from None
 
 
 def _payload(payload: Any) -> bytes:

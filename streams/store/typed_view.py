@@ -32,6 +32,7 @@ _PLAIN = {
     "time-millis": "String",
     "time-micros": "String",
 }
+_PART = "typed_part"  # of schemas.carried_payload, defined in typed_view.sql
 _DIGITS = {"timestamp-millis": 3, "timestamp-micros": 6}
 
 
@@ -43,7 +44,7 @@ class Column:
         name: The field's name, `payload_…` where an event has a column of that name itself.
         field: The field.
         sql_type: What toTypeName says.
-        expression: How it is read off `payload`.
+        expression: How it is read off the typed part of `payload`.
 
     """
 
@@ -89,10 +90,10 @@ def columns_of(kind: EventType) -> list[Column]:
         shown = name
         while shown in _OWN or (shown != name and shown in names):
             shown = f"{_RENAMED}{shown}"
-        source = "payload"
+        source = _PART
         if defaults.get(name) is not None:
             whole = json.dumps({name: defaults[name]}, ensure_ascii=False)
-            source = f"if(JSONHas(payload, {_quoted(name)}), payload, {_quoted(whole)})"
+            source = f"if(JSONHas({_PART}, {_quoted(name)}), {_PART}, {_quoted(whole)})"
         sql_type, expression = _column(parsed, one["type"], source, _quoted(name))
         found.append(Column(name=shown, field=name, sql_type=sql_type, expression=expression))
     return found

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.event_type import EventType, event_type, view_of
+from schemas.record import EventRecord
 from schemas.topics import topics
 from streams.errors import Transport
 from streams.store.queries.reader import StoreReader
@@ -67,6 +68,13 @@ def typed(*more: dict[str, Any], number: int = 1) -> EventType:
     return event_type(NAME, {number: (7, text)})
 
 
+def from_cloud(data: Any) -> EventRecord:
+    """The same payload as the data of a CloudEvent."""
+    payload = json.dumps({"data": data, "cloudevents": {"id": "1", "source": "/shop"}})
+    resource = json.dumps({"resource.id": "ce", "provider": "cloudevents"})
+    return event(event=NAME, payload=payload, resource=resource, resource_id="ce", source="s")
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
     """A store with a fitting event and others that came before the schema."""
@@ -83,7 +91,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
             event(event=NAME, payload=json.dumps(one), resource_id=f"r{at}", source="s")
             for at, one in enumerate(payloads)
         ]
-        append(log, own, [*records, event(event="order.other", payload="{}")])
+        append(log, own, [*records, from_cloud(fitting), event(event="order.other", payload="{}")])
         SinkHarness(log, own, process.settings()).drain().finish()
         yield process
     finally:
@@ -121,11 +129,20 @@ def test_every_type_has_its_column(store: StoreProcess) -> None:
     assert row == wanted
 
 
+def test_a_cloud_events_data_is_in_the_same_columns(store: StoreProcess) -> None:
+    """An event that came as a CloudEvent has the row that its data would have as a plain payload."""
+    TypedViews(store.settings()).take({NAME: typed()})
+    columns = "* EXCEPT (id, occurred, received, resource_id)"
+    rows = ask(store, f"SELECT {columns} FROM {view_of(NAME)} WHERE resource_id IN ('r0', 'ce')")
+    assert len(rows) == 2
+    assert rows[0] == rows[1]
+
+
 def test_no_row_breaks_the_view(store: StoreProcess) -> None:
     """Events of the name that came before its schema, whatever they hold, are rows without an error."""
     TypedViews(store.settings()).take({NAME: typed()})
     rows = ask(store, f"SELECT * FROM {view_of(NAME)} ORDER BY resource_id")
-    assert len(rows) == 11
+    assert len(rows) == 12
     empty = next(row for row in rows if row["resource_id"] == "r1")
     assert (empty["n"], empty["no_n"], empty["tags"], empty["at"]) == (
         *(0, None),

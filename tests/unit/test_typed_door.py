@@ -8,6 +8,7 @@ import pytest
 from schemas.event import Event
 from schemas.event_type import EventTypes, event_type
 from streams.inbound import Delivery, Keys, Outcome, Taken
+from streams.sources.cloudevents.body import CloudEventsBody
 from tests.gateway_case import GatewayCase
 
 pytestmark = pytest.mark.unit
@@ -119,3 +120,26 @@ async def test_a_misfit_of_a_watching_source_is_a_dead_letter() -> None:
     (letter,) = case.log.dead_letters()
     assert (letter.reason, json.loads(letter.raw)["payload"]) == ("wrong_payload", {"order": "x"})
     assert case.log.events() == []
+
+
+def cloud(data: Any) -> bytes:
+    """A structured CloudEvent of the typed name."""
+    event = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.paid", "data": data}
+    return json.dumps(event).encode()
+
+
+async def test_a_cloud_events_data_is_what_the_schema_speaks_of() -> None:
+    """A CloudEvent of a typed name is judged by its data, kept whole; a misfit is named inside the data."""
+    case = GatewayCase(types=typed(), form=CloudEventsBody())
+    kind = "application/cloudevents+json"
+    answer = await case.post(cloud({"order": 7, "amount": "2.50"}), kind)
+    assert answer.status_code == 202, answer.text
+    payload = json.loads(case.log.events()[0].payload)
+    assert payload["data"] == {"order": 7, "amount": "2.50"}
+    assert payload["cloudevents"]["source"] == "/shop"
+    for data, field in (({"order": "x", "amount": "1"}, "payload.data.order"), (None, "payload.data")):
+        answer = await case.post(cloud(data), kind)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    # The same fields in a plain event are its payload, whatever they are called.
+    answer = await case.post(json.dumps(posted({"cloudevents": {}, "order": 1, "amount": "1"})).encode())
+    assert answer.json()["errors"][0]["field"] == "payload.cloudevents"

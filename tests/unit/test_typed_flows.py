@@ -87,6 +87,17 @@ def test_the_harness_gives_the_instance() -> None:
     assert "payload.amount is missing" in str(failed.error)
 
 
+def test_a_cloud_events_data_is_the_instance() -> None:
+    """A flow is given the same model whether the event came plainly or as a CloudEvent."""
+    resource = {"resource.id": "order-1", "provider": "cloudevents"}
+    attributes = {"id": "1", "source": "/shop", "type": "order.paid"}
+    whole = make_event("order.paid", resource, payload={"data": PAID, "cloudevents": attributes})
+    assert ship(whole) == "A-1: 25.00"
+    without = make_event("order.paid", resource, payload={"cloudevents": attributes})
+    with pytest.raises(ValueError, match=r"is no OrderPaid: payload\.data must be an object"):
+        ship(without)
+
+
 def test_all_events_of_a_threshold_are_instances() -> None:
     """`list[Event[OrderPaid]]` gets every event of the firing, each with its instance."""
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from schemas.carried_payload import CLOUD_EVENTS
 from schemas.event import ID_LABEL, Event
 from schemas.identity import derived_id
 from streams.sources.cloudevents.attribute_types import Invalid, Value, canonical, check_name, replaced
@@ -20,8 +21,8 @@ from streams.sources.cloudevents.cloud_event import (
 from streams.sources.cloudevents.json_format import data_members, with_data
 
 KIND = "cloudevents"
-PROVIDER = "cloudevents"
-ATTRIBUTES = "cloudevents"  # where the payload keeps the attributes as they came
+PROVIDER = CLOUD_EVENTS
+ATTRIBUTES = CLOUD_EVENTS  # where the payload keeps the attributes as they came
 EXTENSION_LABEL = "ce."
 OURS = "ensue"  # source of an event that was not born as a CloudEvent
 RESERVED = "ensue."
