@@ -15,9 +15,9 @@ from streams.cli.context import api_url, load_settings, need
 from streams.cli.emit import problem_text
 from streams.cli.options import DataOption, JsonOption
 from streams.cli.output import print_json
-from streams.errors import BadInput, EnsueError
+from streams.errors import EnsueError
 from streams.settings import Settings
-from streams.source_settings import FolderSource, HttpSourceSettings
+from streams.source_settings import FolderSource, HttpSourceSettings, KafkaSource, SqsSource
 
 _ASK_EVERY_S = 0.2
 _TIMEOUT_S = 15.0
@@ -33,7 +33,8 @@ def check(
     """Send a sample, signed as the provider would, and wait until its event is in SQL.
 
     It is an event like any other, so a trigger that matches it starts its flow; its id and resource begin
-    with ensue-test.
+    with ensue-test. Into a topic or a queue nothing is written: kafka reads the newest record and says what
+    becomes of it, sqs how many messages wait.
 
     Example: ensue sources test shop
     """
@@ -41,19 +42,20 @@ def check(
 
     settings = load_settings(data)
     source = configured(settings, name)
+    if isinstance(source, KafkaSource | SqsSource):
+        from streams.cli.source_look import look
+
+        look(settings, name, source, as_json=as_json)
+        return
     need(settings.clickhouse.url, "store", "ENSUE_CLICKHOUSE__URL")
     mark = f"ensue-test-{secrets.token_hex(6)}"
     began = datetime.now(UTC)
     if isinstance(source, FolderSource):
         with _file(source.path, mark):
             found = _wait(settings, name, mark, began, wait_s)
-    elif isinstance(source, HttpSourceSettings):
+    else:
         _post(settings, name, source, mark)
         found = _wait(settings, name, mark, began, wait_s)
-    else:
-        raise BadInput(
-            f"kind {source.kind} cannot be tested from here: write into its {_elsewhere(source.kind)}"
-        )
     took_s = (datetime.now(UTC) - began).total_seconds()
     if not found:
         raise EnsueError(
@@ -65,10 +67,6 @@ def check(
         print_json(told)
     else:
         print(f"{name}: ok, {found['event']} {found['id']} was in SQL after {took_s:.1f} s")
-
-
-def _elsewhere(kind: str) -> str:
-    return "topic" if kind == "kafka" else "queue"
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Sources of kind `kafka`, put together."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
@@ -24,6 +26,39 @@ def kafka_watch(
     name: str, source: KafkaSource, publisher: Publisher, settings: Settings, reports: TopicReports
 ) -> KafkaTopicWatch:
     """Return what watches a topic; raises BadInput for settings that cannot be, each with its remedy."""
+    reads = topic_reads(name, source, settings)
+
+    async def reading(facts: TopicFacts) -> RecordReading:
+        return await asyncio.to_thread(reads.reading, facts.cluster_id)
+
+    def connect() -> TopicReader:
+        return TopicReader(
+            reads.cluster,
+            source.topic,
+            source.group or f"{settings.kafka.topic_prefix}source.{name}",
+            start=source.start,
+            properties=source.client,
+        )
+
+    return KafkaTopicWatch(name, connect=connect, reading=reading, publisher=publisher, reports=reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicReads:
+    """How a source's topic is reached and read.
+
+    Attributes:
+        cluster: Where it lies.
+        reading: Cluster id → how its records are read; blocks. Raises BadInput for a topic of ours.
+
+    """
+
+    cluster: KafkaSettings
+    reading: Callable[[str], RecordReading]
+
+
+def topic_reads(name: str, source: KafkaSource, settings: Settings) -> TopicReads:
+    """Return how a topic is read; raises BadInput for settings that cannot be, each with its remedy."""
     cluster = _cluster(name, source, settings.kafka)
     _check_client(name, source)
     ours = source.topic.startswith(settings.kafka.topic_prefix)
@@ -37,28 +72,19 @@ def kafka_watch(
         raise BadInput(f"source {name}: {error}") from None
     schemas = _schemas(name, source, settings)
 
-    async def reading(facts: TopicFacts) -> RecordReading:
-        if ours and facts.cluster_id == await asyncio.to_thread(cluster_id, settings.kafka):
+    def reading(cluster_of_topic: str) -> RecordReading:
+        if ours and cluster_of_topic == cluster_id(settings.kafka):
             raise _loop(name, source)
         return RecordReading(
             source=name,
-            cluster=facts.cluster_id,
+            cluster=cluster_of_topic,
             format=source.format,
             values=Values(plain_format(source.format), schemas),
             wording=wording,
             event_bytes_max=settings.limits.event_bytes,
         )
 
-    def connect() -> TopicReader:
-        return TopicReader(
-            cluster,
-            source.topic,
-            source.group or f"{settings.kafka.topic_prefix}source.{name}",
-            start=source.start,
-            properties=source.client,
-        )
-
-    return KafkaTopicWatch(name, connect=connect, reading=reading, publisher=publisher, reports=reports)
+    return TopicReads(cluster=cluster, reading=reading)
 
 
 class TopicSchemas:

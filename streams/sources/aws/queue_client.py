@@ -77,6 +77,12 @@ class SqsQueue:
         answer = self._asked(lambda: self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries))
         return len(answer.get("Failed", ()))
 
+    def waiting(self) -> int:
+        """Return about how many messages wait; raises Transport."""
+        names = ["ApproximateNumberOfMessages"]
+        answer = self._asked(lambda: self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names))
+        return int(answer["Attributes"][names[0]])
+
     def _asked(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
