@@ -1,7 +1,7 @@
 """A body of events to rows: content type → items → checked records. One bad item refuses the whole body."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ class Batch(NamedTuple):
 
 
 Items = Iterator[Any]
+RowMaker = Callable[[int, Any], tuple[str, Row]]
 ItemParser = Callable[[bytes, LimitSettings], tuple[int, Items]]
 
 
@@ -115,16 +116,31 @@ async def parse(
         else [derived_id("post", idempotency_key, at) for at in range(count)]
     )
     received = micros_bytes(received_us)
-    slice_events = _SLICE_FOREIGN_EVENTS if foreign else _SLICE_EVENTS
+
+    def row(at: int, item: Any) -> tuple[str, Row]:
+        if type(item) is ItemRefused:
+            raise item
+        return writer.row(item, drawn_id=drawn[at], received=received)
+
+    return await batch_of(items, row, slice_events=_SLICE_FOREIGN_EVENTS if foreign else _SLICE_EVENTS)
+
+
+async def batch_of(items: Iterable[Any], row: RowMaker, *, slice_events: int) -> Batch:
+    """Return the rows of all items; raises Problem naming those that are refused, the first 20 at most.
+
+    Args:
+        items: As the body has them.
+        row: Makes one row of an item's index and value; raises ItemRefused.
+        slice_events: After so many items others may run.
+
+    """
     ids: list[str] = []
     rows: list[Row] = []
     errors: list[dict[str, Any]] = []
     status = 0
     for at, item in enumerate(items):
         try:
-            if type(item) is ItemRefused:
-                raise item
-            id_text, row = writer.row(item, drawn_id=drawn[at], received=received)
+            id_text, made = row(at, item)
         except ItemRefused as refused:
             status = status or refused.status
             errors.append({"index": at, "field": refused.field, "reason": refused.reason})
@@ -132,7 +148,7 @@ async def parse(
                 break
         else:
             ids.append(id_text)
-            rows.append(row)
+            rows.append(made)
         if at % slice_events == slice_events - 1:
             await asyncio.sleep(0)
     if errors:

@@ -9,8 +9,8 @@ from streams.errors import Overload
 from streams.gateway.body import read_body
 from streams.gateway.in_flight import InFlight
 from streams.gateway.intake import Intake
-from streams.gateway.item import ItemRefused, Writer
-from streams.gateway.parse import ERRORS_NAMED_MAX, Batch
+from streams.gateway.item import Writer
+from streams.gateway.parse import Batch, batch_of
 from streams.gateway.ports import Row
 from streams.gateway.prefect.credential import Credential
 from streams.gateway.prefect.event_json import row_of
@@ -21,6 +21,7 @@ from streams.strict_json import JsonRefused, loads
 # The version whose wire protocol this is; a client of another major version refuses to talk.
 VERSION = "3.8.8"
 _ROW_OVERHEAD_BYTES = 200
+_SLICE_EVENTS = 200  # what others wait for the loop, a few milliseconds
 
 
 class PrefectHttp:
@@ -50,7 +51,7 @@ class PrefectHttp:
         try:
             body = await read_body(request, bytes_max=self._writer.limits.body_bytes, share=share)
             share.work()
-            batch = self._batch(_array(body, self._writer.limits.depth + 1))
+            batch = await self._batch(_array(body, self._writer.limits.depth + 1))
             share.take(sum(len(row[2]) + _ROW_OVERHEAD_BYTES for row in batch.rows))
             if batch.rows:
                 await self._intake.accept(batch)
@@ -60,30 +61,16 @@ class PrefectHttp:
         finally:
             share.leave()
 
-    def _batch(self, items: list[Any]) -> Batch:
+    async def _batch(self, items: list[Any]) -> Batch:
         most = self._writer.limits.events_per_body
         if len(items) > most:
             raise Problem(413, "too-many-events", f"The body holds {len(items)} events, {most} are the most.")
         received_us = self._clock.now_us()
-        ids: list[str] = []
-        rows: list[Row] = []
-        errors: list[dict[str, Any]] = []
-        for at, item in enumerate(items):
-            try:
-                id_text, row = row_of(self._writer, item, received_us=received_us)
-            except ItemRefused as refused:
-                errors.append({"index": at, "field": refused.field, "reason": refused.reason})
-                if len(errors) >= ERRORS_NAMED_MAX:
-                    break
-            else:
-                ids.append(id_text)
-                rows.append(row)
-        if errors:
-            first = errors[0]
-            where = f"event {first['index']}, field {first['field'] or '(the event itself)'}"
-            detail = f"Nothing was taken: {where}: {first['reason']}."
-            raise Problem(422, "invalid-event", detail, errors=errors)
-        return Batch(ids=ids, rows=rows)
+
+        def row(_at: int, item: Any) -> tuple[str, Row]:
+            return row_of(self._writer, item, received_us=received_us)
+
+        return await batch_of(items, row, slice_events=_SLICE_EVENTS)
 
 
 def _array(body: bytes, depth_max: int) -> list[Any]:
