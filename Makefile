@@ -45,9 +45,13 @@ ALONE := tests/connected/test_demo.py tests/connected/test_burst.py tests/connec
 
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
 	$(MAKE) --no-print-directory lint types
+	@date +"%T unit, property, contract, simulation"
 	$(PYTEST) -q -n 2 -m "not soak" --ignore tests/connected --ignore tests/simulation/ownership
-	$(PYTEST) -q -n 2 --dist loadfile -m "not soak" tests/connected $(ALONE:%=--ignore %)
-	$(PYTEST) -m "not soak" $(ALONE)
+	@date +"%T connected"
+	$(PYTEST) -q -n 2 --dist worksteal --durations 12 -m "not soak" tests/connected $(ALONE:%=--ignore %)
+	@date +"%T connected, one at a time"
+	$(PYTEST) --durations 12 -m "not soak" $(ALONE)
+	@date +"%T all done"
 
 soak: $(STAMP) ## Long kill and load suites (hours)
 	$(PYTEST) -m soak --timeout=7200
