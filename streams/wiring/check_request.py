@@ -21,12 +21,14 @@ from streams.sources.cloudevents.body import CloudEventsBody
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.trust import Trust
 from streams.sources.webhooks.hmac_settings import KEYS as HMAC_KEYS
+from streams.wiring.check_change import KIND as DEBEZIUM
+from streams.wiring.check_change import check_change
 
 NAME = "check"
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}
 # These come in where everybody's events do; every other kind has its own endpoint.
 _AT_EVENTS = {"none", "cloudevents"}
-KIND_NAMES = sorted({*KINDS, *_AT_EVENTS})
+KIND_NAMES = sorted({*KINDS, *_AT_EVENTS, DEBEZIUM})
 
 
 class Captured(BaseModel):
@@ -43,6 +45,8 @@ class Captured(BaseModel):
     body_b64: str | None = None
     secret: str | list[str] | dict[str, Any] | None = None
     timestamp: Annotated[float, Field(ge=0)] | None = None
+    key: Any = Field(None, description="of a record of Debezium, as JSON")
+    topic: str = ""
 
     def raw(self) -> bytes:
         """Return the body's bytes; a body given as JSON is written compactly."""
@@ -163,6 +167,8 @@ def trust_of(secret: str | list[str] | Mapping[str, Any] | None) -> Trust:
 
 async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]:
     """Send one request; return status, headers, body, the events that came of it, and the problem if any."""
+    if kind == DEBEZIUM:
+        return _change(request)
     trust = trust_of(request.secret)
     certs = request.secret.get("certs", {}) if isinstance(request.secret, Mapping) else {}
     log = _Log()
@@ -202,6 +208,17 @@ async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]
         send,
     )
     return _told(request, sent, log)
+
+
+def _change(request: Captured) -> dict[str, Any]:
+    """Read a record of Debezium as translate does."""
+    headers = {name: text if isinstance(text, str) else text[-1] for name, text in request.headers.items()}
+    key = request.key
+    if key is not None:
+        key = (key if isinstance(key, str) and key[:1] in "{[" else json.dumps(key)).encode()
+    return check_change(
+        topic=request.topic, key=key, value=request.raw(), headers=headers, name=request.name, source=NAME
+    )
 
 
 def _headers(request: Captured, length: int) -> list[tuple[bytes, bytes]]:

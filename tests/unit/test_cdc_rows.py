@@ -1,5 +1,6 @@
 """Debezium's envelope as events: names, labels, identity, what changed, and values that the log lacks."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from streams.sources.cdc.names import is_adjusted, name_of
 from streams.sources.cdc.row_event import row_event
 from streams.sources.cdc.unchanged import Placeholder
 from streams.sources.fields import Unusable
+from streams.wiring.check_request import captured, check
 
 pytestmark = pytest.mark.unit
 
@@ -125,7 +127,7 @@ def test_a_snapshots_row_is_itself_within_its_scope() -> None:
 
 
 def test_without_transaction_metadata_the_row_tells_changes_apart() -> None:
-    """Rows of one COPY share an lsn; records of a connector that others configured count once all the same."""
+    """Rows of one COPY share an lsn; records of another's connector count once all the same."""
     first, second = envelope("c", before=None, transaction=None), envelope("c", before=None, transaction=None)
     assert event(first).id == event(second).id
     assert event(second, key={"id": 8}).id != event(first).id
@@ -196,3 +198,30 @@ def test_what_is_no_change_is_said(value: Any, reason: str) -> None:
     """Each is a sentence for a dead letter."""
     with pytest.raises(Unusable, match=reason):
         event(value)
+
+
+async def checked(**request: Any) -> dict[str, Any]:
+    """What `ensue check-request --source debezium` tells of one record."""
+    (captured_one,) = captured(json.dumps([{"name": "n", "body": envelope(), "key": {"id": 7}, **request}]))
+    return await check(captured_one, "debezium", now_s=0.0)
+
+
+async def test_check_request_reads_a_record_of_debezium() -> None:
+    """Key and topic stand beside the body; what is no row gives no event, the unusable says why."""
+    told = await checked(topic="cdc.shop.public.orders")
+    assert (told["status"], told["problem"], len(told["events"])) == (202, None, 1)
+    assert told["events"][0]["event"] == "table.row.updated"
+    assert told["events"][0]["resource"]["key"] == "7"
+    ours = await checked(headers={"ensue.origin": "7431/1/s1"})
+    assert ours["events"][0]["id"] == event().id
+    assert ours["events"][0]["id"] != told["events"][0]["id"]
+    for body in (
+        "",
+        {"ts_ms": 5},
+        {"status": "END", "id": "771:1", "event_count": 2, "data_collections": []},
+    ):
+        nothing = await checked(body=body)
+        assert (nothing["events"], nothing["problem"]) == ([], None)
+    for body, reason in (({"op": "u"}, "unusable_record"), ("{", "malformed_json")):
+        bad = await checked(body=body)
+        assert (bad["events"], bad["problem"]["reason"]) == ([], reason)
