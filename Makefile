@@ -39,8 +39,9 @@ types: $(STAMP)
 check: lint types ## Lint, types, unit and property tests (< 2 min), before each commit
 	$(PYTEST) -q -n 2 -m "(unit or property) and not soak"
 
-# What measures time gets the machine for itself.
-ALONE := tests/connected/test_demo.py tests/connected/test_burst.py tests/simulation/ownership
+# What measures time gets the machine for itself; so do kills, which beside others take longer than alone.
+ALONE := tests/connected/test_demo.py tests/connected/test_burst.py tests/connected/test_kill.py \
+  tests/connected/test_two_gateways.py tests/connected/test_sink_kill.py tests/simulation/ownership
 
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
 	$(MAKE) --no-print-directory lint types

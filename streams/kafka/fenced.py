@@ -9,6 +9,7 @@ the log to its end and sees what was written and what was not.
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -25,6 +26,8 @@ TRANSACTION_TIMEOUT_S = 60.0
 DELIVERY_TIMEOUT_S = 30.0  # outlives a broker's restart (12 s measured), ends before the transaction does
 COMMIT_EVERY_S = 5.0  # bounds how long compaction waits behind an open transaction
 _COMMIT_TIMEOUT_S = 20.0
+# As many rows as are handed over within the time that librdkafka waits for company: one request.
+_AT_ONCE_ROWS, _LINGER_MS = 250, 0.5
 _OPEN_SLICE_S = 0.5  # how late an opening that is given up is noticed
 
 # librdkafka prints every fencing as FATAL; here it is the protocol's normal course and told by `Fenced`.
@@ -88,7 +91,10 @@ class FencedProducer:
         self._changed = threading.Condition()
         self._outstanding: set[_Group] = set()
         self._rows_out = 0
-        self._held: list[tuple[Sequence[Row], _Group]] = []
+        # While rows are on the wire others wait here: librdkafka's idempotent producer sends nothing beyond
+        # five unanswered rows of a partition and spins until they are answered (2.16: a core for each).
+        self._on_wire = 0
+        self._held: deque[tuple[Sequence[Row], _Group]] = deque()
         self._committing = False
         self._dirty_since: float | None = None
         self._lost: Transport | None = None
@@ -117,7 +123,7 @@ class FencedProducer:
 
     def _properties(self) -> dict[str, Any]:
         return {
-            "linger.ms": 0,
+            "linger.ms": _LINGER_MS,
             "compression.type": "lz4",
             "acks": "all",
             "queue.buffering.max.messages": 2 * OUTSTANDING_MAX,
@@ -173,7 +179,7 @@ class FencedProducer:
                 raise AssertionError(f"{self.transactional_id} is written to before it is open")
             self._outstanding.add(group)
             self._rows_out += len(rows)
-            if self._committing:
+            if self._committing or self._on_wire:
                 self._held.append((rows, group))
                 return group.future
             self._produce(rows, group)
@@ -192,6 +198,7 @@ class FencedProducer:
                     produce(topic, value, key, partition=part, on_delivery=report, headers=list(headers))
                 else:
                     produce(topic, value, key, partition=part, on_delivery=report)
+                self._on_wire += 1
         except (KafkaException, BufferError) as error:
             reason = error.args[0] if isinstance(error, KafkaException) else None
             threading.Thread(target=self._lose, args=(reason, "a write was refused"), daemon=True).start()
@@ -201,6 +208,9 @@ class FencedProducer:
             self._lose(error, f"a write to {message.topic()}[{message.partition()}] was refused")
             return
         with self._changed:  # the pump and a commit's own flush may both report
+            self._on_wire -= 1
+            if not self._on_wire and not self._committing:
+                self._release()
             group.offsets[index] = message.offset()
             group.left -= 1
             if group.left or group not in self._outstanding:
@@ -252,12 +262,15 @@ class FencedProducer:
         with self._changed:
             self._committing = False
             self._dirty_since = None
-            held, self._held = self._held, []
-            if self._lost is None:
-                for rows, group in held:
-                    self._produce(rows, group)
+            held = bool(self._held)
+            self._release()
         if held:
             shared_pump().busy(self)
+
+    def _release(self) -> None:
+        """Hand on some of what was held; the lock is held and nothing is on the wire."""
+        while self._held and self._on_wire < _AT_ONCE_ROWS and self._lost is None:
+            self._produce(*self._held.popleft())
 
     def _leave(self, producer: Any) -> None:
         deadline = time.monotonic() + _COMMIT_TIMEOUT_S

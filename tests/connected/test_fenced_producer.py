@@ -1,14 +1,20 @@
 """The fence on a real broker: who holds the id writes, nobody else."""
 
 import asyncio
+import os
+import signal
 import time
 
 import pytest
 
+from schemas.topics import Topic
 from streams.errors import Fenced, Transport
+from streams.kafka.admin import ensure_topics
 from streams.kafka.config import librdkafka_config
 from streams.kafka.fenced import FencedProducer, Row
 from streams.kafka.tail import bounds, fold_latest, read_to_end
+from streams.local.broker import LocalBroker
+from streams.local.ports import choose_port
 
 pytestmark = pytest.mark.connected
 
@@ -79,6 +85,32 @@ def test_many_fences_open_and_close_without_piling_up(kafka, make_topic):
         with pytest.raises(Transport):
             fence.send(topic, 3, b"k", b"never").result(10)
     assert fold_latest(client, topic, 3)[b"k"].value == b"2"
+
+
+def test_waiting_for_a_silent_broker_costs_no_processor(broker_folder):
+    """Rows that come while others are unanswered wait in our hands: librdkafka would spin on them."""
+    broker = LocalBroker(broker_folder, choose_port())
+    broker.start()
+    try:
+        ensure_topics(broker.settings(), [Topic(name="log", key="", schema="", partitions=1)])
+        fence = FencedProducer(librdkafka_config(broker.settings()), "log.0")
+        fence.open()
+        fence.send("log", 0, None, b"first").result(10)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            futures = [fence.write([Row("log", 0, None, b"%d" % n) for n in range(20)]) for _ in range(20)]
+            time.sleep(0.2)
+            before_s, began_s = time.process_time(), time.monotonic()
+            time.sleep(1.5)
+            used = (time.process_time() - before_s) / (time.monotonic() - began_s)
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        offsets = [offset for future in futures for offset in future.result(10)]
+        assert offsets == sorted(set(offsets))
+        assert used < 0.5, f"{used:.2f} of a core while nothing could be done"
+        fence.close()
+    finally:
+        broker.stop()
 
 
 @pytest.mark.soak
