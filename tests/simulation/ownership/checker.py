@@ -28,6 +28,7 @@ class RunLog:
     def __init__(self, bootstrap: str) -> None:
         self.states: dict[bytes, set[bytes]] = defaultdict(set)
         self.records = 0
+        self.last_ms = 0  # the broker's clock at the newest record read
         self._client = {"bootstrap.servers": bootstrap}
         self._next = [0] * PARTITIONS
 
@@ -38,6 +39,7 @@ class RunLog:
                 for record in batch:
                     self.states[record.key or b""].add(record.value or b"")
                 self.records += len(batch)
+                self.last_ms = max(self.last_ms, batch[-1].timestamp_ms)
                 self._next[partition] = batch[-1].offset + 1
 
 

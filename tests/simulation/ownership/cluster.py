@@ -74,9 +74,9 @@ class Load:
                 self._producer.poll(0)
         self._producer.flush(60)
 
-    def requests(self, count: int) -> list[bytes]:
-        """Run requests all at once."""
-        runs = [b"burst-%08d" % n for n in range(count)]
+    def requests(self, count: int, burst: int) -> list[bytes]:
+        """Run requests all at once; `burst` numbers them."""
+        runs = [b"burst%d-%08d" % (burst, n) for n in range(count)]
         for n, run in enumerate(runs):
             self._write("runs", run, b"0", run, run)
             if n % 1000 == 0:
