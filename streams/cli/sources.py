@@ -45,9 +45,10 @@ group = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from streams.cli import backfill, source_check
+    from streams.cli import backfill, source_check, source_database
 
     group.command("test")(source_check.check)
+    group.command("check-database")(source_database.check_database)
     group.command("backfill")(backfill.backfill)
     app.add_typer(group, name="sources")
 
