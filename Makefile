@@ -18,7 +18,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found; set PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "Setting up $(VENV) (about 1.6 GB, a minute or two) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -44,11 +44,13 @@ ALONE := tests/connected/test_demo.py tests/connected/test_burst.py tests/connec
   tests/connected/test_two_gateways.py tests/connected/test_sink_kill.py tests/simulation/ownership
 
 test: $(STAMP) ## Everything but the soak suites (< 20 min)
-	$(MAKE) --no-print-directory lint types
+	$(MAKE) --no-print-directory lint
 	@date +"%T unit, property, contract, simulation"
 	$(PYTEST) -q -n 2 -m "not soak" --ignore tests/connected --ignore tests/simulation/ownership
-	@date +"%T connected"
-	$(PYTEST) -q -n 2 --dist worksteal --durations 12 -m "not soak" tests/connected $(ALONE:%=--ignore %)
+	@date +"%T types, connected"
+	@$(BIN)/mypy & types=$$!; \
+	  $(PYTEST) -q -n 2 --dist worksteal --durations 12 -m "not soak" tests/connected $(ALONE:%=--ignore %); \
+	  rc=$$?; wait $$types && exit $$rc
 	@date +"%T connected, one at a time"
 	$(PYTEST) --durations 12 -m "not soak" $(ALONE)
 	@date +"%T all done"

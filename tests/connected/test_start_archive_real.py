@@ -10,7 +10,7 @@ from streams.local.broker import LocalBroker
 from streams.local.jars import cache_folder, ensure_jars, pinned
 from streams.local.ports import choose_port
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]  # three starts of the JVM
 
 
 @pytest.fixture

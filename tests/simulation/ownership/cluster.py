@@ -43,11 +43,14 @@ def create_topics(bootstrap: str) -> None:
 
 
 class Load:
-    """Writes through an idempotent producer and remembers every acknowledged id."""
+    """Writes in order, one request at a time, and remembers every acknowledged id.
+
+    Not idempotent: with a backlog such a producer spins, and would take the processor from those under test.
+    """
 
     def __init__(self, bootstrap: str) -> None:
         settings = KafkaSettings(bootstrap_servers=bootstrap)
-        self._producer = Producer(librdkafka_config(settings, enable_idempotence=True, linger_ms=5))
+        self._producer = Producer(librdkafka_config(settings, acks="all", max_in_flight=1, linger_ms=5))
         self.acked: set[bytes] = set()
         self.per_key: dict[bytes, int] = {}
         self.silent_s_max = 0.0  # longest time that a steady load went without an acknowledgement
