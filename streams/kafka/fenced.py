@@ -27,7 +27,8 @@ DELIVERY_TIMEOUT_S = 30.0  # outlives a broker's restart (12 s measured), ends b
 COMMIT_EVERY_S = 5.0  # bounds how long compaction waits behind an open transaction
 _COMMIT_TIMEOUT_S = 20.0
 # As many rows as are handed over within the time that librdkafka waits for company: one request.
-_AT_ONCE_ROWS, _LINGER_MS = 250, 0.5
+_AT_ONCE_ROWS, _LINGER_MS = 100, 0.2
+_SENT_MAX = 4  # so many unanswered rows of a partition leave librdkafka free to send another
 _OPEN_SLICE_S = 0.5  # how late an opening that is given up is noticed
 
 # librdkafka prints every fencing as FATAL; here it is the protocol's normal course and told by `Fenced`.
@@ -91,8 +92,8 @@ class FencedProducer:
         self._changed = threading.Condition()
         self._outstanding: set[_Group] = set()
         self._rows_out = 0
-        # While rows are on the wire others wait here: librdkafka's idempotent producer sends nothing beyond
-        # five unanswered rows of a partition and spins until they are answered (2.16: a core for each).
+        # While many rows are on the wire others wait here: librdkafka's idempotent producer sends nothing
+        # beyond five unanswered rows of a partition and spins until they are answered (2.16: a core each).
         self._on_wire = 0
         self._held: deque[tuple[Sequence[Row], _Group]] = deque()
         self._committing = False
@@ -179,7 +180,7 @@ class FencedProducer:
                 raise AssertionError(f"{self.transactional_id} is written to before it is open")
             self._outstanding.add(group)
             self._rows_out += len(rows)
-            if self._committing or self._on_wire:
+            if self._committing or self._held or (self._on_wire and self._on_wire + len(rows) > _SENT_MAX):
                 self._held.append((rows, group))
                 return group.future
             self._produce(rows, group)
