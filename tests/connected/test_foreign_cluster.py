@@ -5,17 +5,10 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from schemas.topics import Topic
@@ -31,6 +24,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.source_settings import KafkaSource
 from streams.sources.kafka_report import TopicReports
 from streams.wiring.kafka_source import kafka_watch
+from tests.tls_case import certificate
 from tests.unit.test_kafka_topic_watch import FakePublisher
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
@@ -39,37 +33,11 @@ TOPIC = Topic(name="shop.orders", key="", schema="", partitions=3)
 USER = ScramUser(name="ensue", password="open-sesame-7")
 
 
-def own_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a self-signed certificate for the loopback: (key and certificate, certificate alone)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    text = made.public_bytes(serialization.Encoding.PEM)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "broker.pem").write_bytes(pem + text)
-    (folder / "ca.pem").write_bytes(text)
-    return folder / "broker.pem", folder / "ca.pem"
-
-
 @pytest.fixture(scope="module")
 def cluster(broker_parts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Settings of a source on a broker with SASL_SSL, its topic holding three orders."""
     folder = tmp_path_factory.mktemp("foreign")
-    keys, trusted = own_certificate(folder)
+    pem = certificate(folder, LOOPBACK)
     secure, plain, controller = choose_port(), choose_port(), choose_port()
     listeners = f"SASL_PLAINTEXT://{LOOPBACK}:{plain},SASL_SSL://{LOOPBACK}:{secure}"
     login = (
@@ -84,7 +52,7 @@ def cluster(broker_parts: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ),
         "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login,
         "listener.name.sasl_ssl.ssl.keystore.type": "PEM",
-        "listener.name.sasl_ssl.ssl.keystore.location": str(keys),
+        "listener.name.sasl_ssl.ssl.keystore.location": str(pem),
     }
     broker = LocalBroker(folder / "data", plain, scram_user=USER, properties=properties)
     broker.start()
@@ -96,7 +64,7 @@ def cluster(broker_parts: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "sasl_mechanism": "SCRAM-SHA-512",
             "username": USER.name,
             "password": SecretStr(USER.password),
-            "ssl_ca_location": str(trusted),
+            "ssl_ca_location": str(pem),
         }
         producer = Producer(librdkafka_config(secure_settings(source)))
         for number in range(3):
