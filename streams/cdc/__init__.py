@@ -1,1 +1,1 @@
-"""Changes of tables: the database is looked at, the connector configured and run."""
+"""Changes of tables: whether a database lets its log be read."""

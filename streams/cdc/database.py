@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.cdc.facts import DatabaseFacts, Slot, TableFacts
+from streams.cdc.facts import OPERATIONS, DatabaseFacts, Slot, TableFacts
 from streams.errors import BadInput, Transport
 
 _CONNECT_S = 5
@@ -71,11 +71,7 @@ def database_facts(conninfo: str, *, tables: Sequence[str], slot: str, publicati
         wal_keep_mb=server[7],
         replication=bool(server[8]),
         publication=None if published is None else frozenset(published[4]),
-        publishes=frozenset(
-            name
-            for name, on in zip(("insert", "update", "delete", "truncate"), published or (), strict=False)
-            if on
-        ),
+        publishes=frozenset(name for name, on in zip(OPERATIONS, published or (), strict=False) if on),
         slot=None
         if there is None
         else Slot(**dict(zip(("plugin", "database", "active", "wal_status"), there, strict=True))),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+OPERATIONS = ("insert", "update", "delete", "truncate")  # as publications count them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from streams.cdc.facts import DatabaseFacts, Slot, TableFacts
+from streams.cdc.facts import OPERATIONS, DatabaseFacts, Slot, TableFacts
 
 OLDEST = 140000  # pgoutput with messages, which the heartbeat needs
 PLUGIN = "pgoutput"
-_OPERATIONS = ("insert", "update", "delete", "truncate")
 _KEEP = "10GB"
 _LISTED = 10
 
@@ -133,11 +132,11 @@ def _publication(facts: DatabaseFacts, tables: Sequence[str], publication: str) 
             text=f"publication {publication} does not publish {', '.join(missing)}",
             sql=f"ALTER PUBLICATION {quoted(publication)} ADD TABLE {listed};",
         )
-    silent = [one for one in _OPERATIONS if one not in facts.publishes]
+    silent = [one for one in OPERATIONS if one not in facts.publishes]
     if silent:
         yield Finding(
             text=f"publication {publication} says nothing of {', '.join(silent)}",
-            sql=f"ALTER PUBLICATION {quoted(publication)} SET (publish = '{', '.join(_OPERATIONS)}');",
+            sql=f"ALTER PUBLICATION {quoted(publication)} SET (publish = '{', '.join(OPERATIONS)}');",
             fatal=False,
         )
 

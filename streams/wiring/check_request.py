@@ -12,19 +12,21 @@ from schemas.codec import fixed_codec
 from schemas.event import Event
 from schemas.event_record import as_posted, to_event
 from schemas.record import DeadLetter, EventRecord
-from streams.errors import BadInput
+from streams.errors import BadInput, Poison
 from streams.gateway.ports import Row
 from streams.gateway.server import Served
 from streams.inbound import Unauthenticated
+from streams.kafka.log_record import LogRecord
 from streams.settings import Settings
+from streams.sources.cdc.record import ChangeReading
 from streams.sources.cloudevents.body import CloudEventsBody
+from streams.sources.kafka_value import Values
 from streams.sources.kinds import KINDS, hook_source
 from streams.sources.trust import Trust
 from streams.sources.webhooks.hmac_settings import KEYS as HMAC_KEYS
-from streams.wiring.check_change import KIND as DEBEZIUM
-from streams.wiring.check_change import check_change
 
 NAME = "check"
+DEBEZIUM = "debezium"  # no request but a record of a topic, read as translate does
 _OURS = {"host", "content-length", "transfer-encoding", "connection"}
 # These come in where everybody's events do; every other kind has its own endpoint.
 _AT_EVENTS = {"none", "cloudevents"}
@@ -211,14 +213,38 @@ async def check(request: Captured, kind: str, *, now_s: float) -> dict[str, Any]
 
 
 def _change(request: Captured) -> dict[str, Any]:
-    """Read a record of Debezium as translate does."""
+    """Read a record of Debezium; no registry is asked."""
     headers = {name: text if isinstance(text, str) else text[-1] for name, text in request.headers.items()}
     key = request.key
     if key is not None:
         key = (key if isinstance(key, str) and key[:1] in "{[" else json.dumps(key)).encode()
-    return check_change(
-        topic=request.topic, key=key, value=request.raw(), headers=headers, name=request.name, source=NAME
+    record = LogRecord(
+        topic=request.topic,
+        partition=0,
+        offset=0,
+        timestamp_ms=0,
+        key=key,
+        value=request.raw() or None,
+        headers=[(name, text.encode()) for name, text in headers.items()],
     )
+    events: Sequence[Event] = ()
+    problem = None
+    try:
+        events = ChangeReading(source=NAME, values=Values("json", None)).taken(record).events
+    except Poison as poison:
+        problem = _letter(poison.reason, str(poison))
+    return {
+        "name": request.name,
+        "status": 202,
+        "headers": {},
+        "body": json.dumps({"ids": [event.id for event in events]}),
+        "events": [_shown(event) for event in events],
+        "problem": problem,
+    }
+
+
+def _letter(reason: str, error: str) -> dict[str, str]:
+    return {"type": "urn:ensue:dead-letter", "reason": reason, "detail": error}
 
 
 def _headers(request: Captured, length: int) -> list[tuple[bytes, bytes]]:
@@ -270,7 +296,7 @@ def _told(request: Captured, sent: list[dict[str, Any]], log: _Log) -> dict[str,
         else:
             events.append(_shown(to_event(codec.decode(row[2], EventRecord))))
     if letters and problem is None:
-        problem = {"type": "urn:ensue:dead-letter", "reason": letters[0].reason, "detail": letters[0].error}
+        problem = _letter(letters[0].reason, letters[0].error)
     return {
         "name": request.name,
         "status": start["status"] if start else 0,

@@ -73,15 +73,19 @@ def place_of(change: Change) -> str:
 
 
 def _named(name: str, value: Any, key: Row) -> str:
-    text = quote(value if isinstance(value, str) else dumps(value).decode(), safe=":@+ ")
+    text = quote(_text(value), safe=":@+ ")
     return text if len(key) == 1 else f"{quote(name, safe='')}={text}"
 
 
 def _key_text(key: Row) -> str:
     if len(key) == 1:
         (value,) = key.values()
-        return value if isinstance(value, str) else dumps(value).decode()
-    return dumps(dict(key)).decode() if key else ""
+        return _text(value)
+    return _text(key) if key else ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value).decode()
 
 
 def _changed(operation: str, before: Row | None, after: Row | None, missing: list[str]) -> list[str] | None:
